@@ -1,0 +1,9 @@
+/* Functions nobody here calls: they cannot be told how large their target is, or hide errors.
+ * Included by base/base.h, so by every source file. */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC poison strcpy strcat sprintf vsprintf atoi atol strtok gets
