@@ -1,0 +1,32 @@
+/* What the API answers when it cannot do as asked: status, ARM code, text for people, target
+ * (the field), details. The only place that knows the error body's form is error.c. */
+#pragma once
+
+#include "base/arena.h"
+
+#include <jansson.h>
+
+struct arm_error {
+	struct arena *arena; /* set by the owner; texts live there */
+	int status;          /* HTTP status, 0: no error */
+	const char *code;
+	const char *message;
+	const char *target;  /* or NULL */
+	int retry_after;     /* seconds, or 0 */
+	struct arm_error_detail {
+		const char *code, *message, *target;
+		struct arm_error_detail *next;
+	} *details;
+};
+
+/* Sets the error and returns -EBADE, so that "return arm_refuse(e, 409, ...)" reads as one step.
+ * A second call replaces the first (details stay). */
+int arm_refuse(struct arm_error *e, int status, const char *code, const char *fmt, ...) PRINTF(4, 5);
+/* As arm_refuse() with the field it is about: "properties.vlanId". */
+int arm_refuse_at(struct arm_error *e, int status, const char *code, const char *target,
+		  const char *fmt, ...) PRINTF(5, 6);
+/* Adds a detail (one blocker, one wrong field). */
+void arm_error_add(struct arm_error *e, const char *code, const char *target, const char *fmt, ...)
+	PRINTF(4, 5);
+/* {"error":{...}}; a new reference. */
+json_t *arm_error_body(const struct arm_error *e);
