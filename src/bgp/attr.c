@@ -1,0 +1,1 @@
+#include "bgp/attr.h"
