@@ -20,21 +20,20 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define CONTAINER_OF(p, T, member) ((T *)((char *)(p) - offsetof(T, member)))
+#define CONTAINER_OF(p, T, member) ((T *)((char *)(p)-offsetof(T, member)))
 
-#define TAKE(p)                           \
-	({                                \
+#define TAKE(p) \
+	({ \
 		__typeof__(p) taken_ = (p); \
-		(p) = NULL;               \
-		taken_;                   \
+		(p) = NULL; \
+		taken_; \
 	})
 
 /* Declares what AUTO(T) needs; put it below T_destroy() in T's header. */
-#define CLEANUP(T)                                \
-	static inline UNUSED void                 \
-	T##_cleanup(struct T **p_)                \
-	{                                         \
-		T##_destroy(*p_);                 \
+#define CLEANUP(T) \
+	static inline UNUSED void T##_cleanup(struct T **p_) \
+	{ \
+		T##_destroy(*p_); \
 	}
 #define AUTO(T) __attribute__((cleanup(T##_cleanup))) struct T *
 

@@ -2,23 +2,22 @@
 
 #include <stdarg.h>
 
-int
-err_set(struct err *e, int code, const char *fmt, ...)
+void
+err_record(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 
 	assert(code < 0);
 	if (!e)
-		return code;
+		return;
 	e->code = code;
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	return code;
 }
 
-int
-err_wrap(struct err *e, int code, const char *fmt, ...)
+void
+err_record_outer(struct err *e, int code, const char *fmt, ...)
 {
 	char inner[sizeof(e->text)];
 	va_list ap;
@@ -26,7 +25,7 @@ err_wrap(struct err *e, int code, const char *fmt, ...)
 
 	assert(code < 0);
 	if (!e)
-		return code;
+		return;
 	memcpy(inner, e->text, sizeof(inner));
 	if (!e->code)
 		snprintf(inner, sizeof(inner), "%s", strerror(-code));
@@ -36,7 +35,6 @@ err_wrap(struct err *e, int code, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->text);
 	snprintf(e->text + n, sizeof(e->text) - n, ": %s", inner);
-	return code;
 }
 
 int

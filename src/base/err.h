@@ -10,8 +10,22 @@ struct err {
 	char text[512];
 };
 
-/* Both return code, so that "return err_set(e, -EINVAL, ...)" reads as one step. */
-int err_set(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
-int err_wrap(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
+/* Both give code, so that "return err_set(e, -EINVAL, ...)" reads as one step. They are macros so
+ * that compilers and analysers see the constant: a caller's failure path is then known to fail. */
+#define err_set(e, code, ...) \
+	({ \
+		const int err_code_ = (code); \
+		err_record((e), err_code_, __VA_ARGS__); \
+		err_code_; \
+	})
+#define err_wrap(e, code, ...) \
+	({ \
+		const int err_code_ = (code); \
+		err_record_outer((e), err_code_, __VA_ARGS__); \
+		err_code_; \
+	})
 /* err_set() with "what: strerror(errno)" and -errno. */
 int err_errno(struct err *e, const char *fmt, ...) PRINTF(2, 3);
+
+void err_record(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
+void err_record_outer(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);

@@ -48,5 +48,6 @@ list_remove(struct list *n)
 #define LIST_FOR(it, l) for (struct list *it = (l)->next; it != (l); it = it->next)
 /* The current node may be removed inside. */
 #define LIST_FOR_SAFE(it, l) \
-	for (struct list *it = (l)->next, *it##_n = it->next; it != (l); it = it##_n, it##_n = it->next)
+	for (struct list *it = (l)->next, *it##_n = it->next; it != (l); \
+	     it = it##_n, it##_n = it->next)
 #define LIST_ENTRY(n, T, member) CONTAINER_OF(n, T, member)

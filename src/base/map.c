@@ -46,8 +46,8 @@ find(const struct map *m, const void *key, size_t len, uint64_t h)
 {
 	size_t i = h & (m->cap - 1);
 
-	while (m->slots[i].key &&
-	       (m->slots[i].hash != h || m->slots[i].len != len || memcmp(m->slots[i].key, key, len)))
+	while (m->slots[i].key && (m->slots[i].hash != h || m->slots[i].len != len ||
+				   memcmp(m->slots[i].key, key, len)))
 		i = (i + 1) & (m->cap - 1);
 	return i;
 }

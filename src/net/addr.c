@@ -20,7 +20,8 @@ addr_parse(const char *text, struct addr *ret, struct err *e)
 const char *
 addr_format(const struct addr *a, char out[ADDR_TEXT])
 {
-	if (!a->family || !inet_ntop(a->family == NET_V4 ? AF_INET : AF_INET6, a->b, out, ADDR_TEXT))
+	if (!a->family ||
+	    !inet_ntop(a->family == NET_V4 ? AF_INET : AF_INET6, a->b, out, ADDR_TEXT))
 		snprintf(out, ADDR_TEXT, "none");
 	return out;
 }
@@ -139,9 +140,8 @@ mac_parse(const char *text, struct mac *ret, struct err *e)
 	struct mac m;
 	char tail;
 
-	if (strlen(text) != 17 ||
-	    sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &m.b[0], &m.b[1], &m.b[2], &m.b[3],
-		   &m.b[4], &m.b[5], &tail) != 6)
+	if (strlen(text) != 17 || sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &m.b[0],
+					 &m.b[1], &m.b[2], &m.b[3], &m.b[4], &m.b[5], &tail) != 6)
 		return err_set(e, -EINVAL, "'%.40s' is not a MAC address", text);
 	*ret = m;
 	return 0;

@@ -30,8 +30,9 @@ struct mac {
 static inline struct addr
 addr_v4(uint32_t host_order)
 {
-	return (struct addr){ NET_V4, { (uint8_t)(host_order >> 24), (uint8_t)(host_order >> 16),
-					(uint8_t)(host_order >> 8), (uint8_t)host_order } };
+	return (struct addr){ NET_V4,
+			      { (uint8_t)(host_order >> 24), (uint8_t)(host_order >> 16),
+				(uint8_t)(host_order >> 8), (uint8_t)host_order } };
 }
 /* Host order; only for v4. */
 static inline uint32_t

@@ -16,10 +16,11 @@ pfx(const char *s)
 static void
 prefixes_round_trip(void **state)
 {
-	static const char *const good[] = { "0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "2001:db8::/32",
-					    "::/0", "fd00::1/128" };
-	static const char *const bad[] = { "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0", "10.0.0/8", "x/8",
-					   "10.0.0.0/", "10.0.0.0/8x", "10.0.0.0/-1", "::1/64",
+	static const char *const good[] = { "0.0.0.0/0",     "10.0.0.0/8", "10.1.2.3/32",
+					    "2001:db8::/32", "::/0",       "fd00::1/128" };
+	static const char *const bad[] = { "10.0.0.1/8",  "10.0.0.0/33", "10.0.0.0",
+					   "10.0.0/8",    "x/8",         "10.0.0.0/",
+					   "10.0.0.0/8x", "10.0.0.0/-1", "::1/64",
 					   "10.0.0.0/ 8" };
 	char out[PREFIX_TEXT];
 	struct prefix p;
