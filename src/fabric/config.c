@@ -51,31 +51,53 @@ find(const struct node_config *c, enum node_kind k, const char *key)
 	return lo;
 }
 
+struct node_config *
+node_config_copy(const struct node_config *c)
+{
+	struct node_config *x = node_config_create();
+
+	x->n = x->cap = c->n;
+	x->objects = mem_array(c->n, sizeof(c->objects[0]));
+	for (size_t i = 0; i < c->n; i++)
+		x->objects[i] = node_object_ref(c->objects[i]);
+	return x;
+}
+
+void
+node_config_remove(struct node_config *c, enum node_kind k, const char *key)
+{
+	size_t at = find(c, k, key);
+	struct node_object *o = at < c->n ? c->objects[at] : NULL;
+
+	if (!o || compare(o, k, key))
+		return;
+	memmove(c->objects + at, c->objects + at + 1, (c->n - at - 1) * sizeof(c->objects[0]));
+	c->n--;
+	node_object_destroy(o);
+}
+
 void
 node_config_put(struct node_config *c, struct node_object *o)
 {
-	size_t at = find(c, o->kind, o->key);
-	bool is_there = at < c->n && !compare(c->objects[at], o->kind, o->key);
+	size_t at;
 
-	if (is_there)
-		node_object_destroy(c->objects[at]);
 	if (o->is_deleted) {
+		node_config_remove(c, o->kind, o->key);
 		node_object_destroy(o);
-		if (is_there) {
-			memmove(c->objects + at, c->objects + at + 1,
-				(c->n - at - 1) * sizeof(c->objects[0]));
-			c->n--;
-		}
 		return;
 	}
-	if (!is_there) {
-		if (c->n == c->cap) {
-			c->cap = c->cap ? 2 * c->cap : 32;
-			c->objects = mem_realloc(c->objects, c->cap * sizeof(c->objects[0]));
-		}
-		memmove(c->objects + at + 1, c->objects + at, (c->n - at) * sizeof(c->objects[0]));
-		c->n++;
+	at = find(c, o->kind, o->key);
+	if (at < c->n && !compare(c->objects[at], o->kind, o->key)) {
+		node_object_destroy(c->objects[at]);
+		c->objects[at] = o;
+		return;
 	}
+	if (c->n == c->cap) {
+		c->cap = c->cap ? 2 * c->cap : 32;
+		c->objects = mem_realloc(c->objects, c->cap * sizeof(c->objects[0]));
+	}
+	memmove(c->objects + at + 1, c->objects + at, (c->n - at) * sizeof(c->objects[0]));
+	c->n++;
 	c->objects[at] = o;
 }
 
@@ -189,6 +211,7 @@ check_nic(struct checker *k, const struct node_object *o, struct err *e)
 static int
 check_one(struct checker *k, const struct node_object *o, struct err *e)
 {
+	char text[32];
 	int r;
 
 	switch (o->kind) {
@@ -196,6 +219,9 @@ check_one(struct checker *k, const struct node_object *o, struct err *e)
 		return claim_number(&k->nodes, o, o->self.number, e);
 	case NODE_FABRIC_PEER:
 		return claim_number(&k->nodes, o, o->fabric_peer.number, e);
+	case NODE_PORT:
+		snprintf(text, sizeof(text), "index %u", o->port.index);
+		return claim(&k->tags, o, "index", text, e);
 	case NODE_CIRCUIT:
 		if (!node_config_get(k->c, NODE_PORT, o->circuit.port))
 			return err_set(e, -ENOENT, "port: there is no port %s", o->circuit.port);
@@ -256,6 +282,8 @@ node_config_diff(const struct node_config *a, const struct node_config *b,
 		const struct node_object *to = b->objects[i];
 		const struct node_object *from = node_config_get(a, to->kind, to->key);
 
+		if (from && (from == to || (to->rev && from->rev == to->rev)))
+			continue;
 		if (!from || !node_object_equal(from, to))
 			change(arg, from, to);
 	}

@@ -85,6 +85,7 @@ static const struct field fabric_peer_fields[] = {
 };
 static const struct field port_fields[] = {
 	{ "dev", F_DEVICE, AT(port.dev), NEEDED },
+	{ "index", F_INT, AT(port.index), .min = 1, .max = 15 },
 	{ "encapsulation", F_CHECK, .words = encapsulation_words },
 	{ 0 }
 };
@@ -172,6 +173,8 @@ set_defaults(struct node_object *o)
 		o->nic.resource_id = "";
 		break;
 	case NODE_PORT:
+		o->port.index = 1;
+		break;
 	case NODE_KINDS:
 		break;
 	}
@@ -623,8 +626,10 @@ int
 node_object_from_json(const struct json_t *v, struct node_object **ret, struct err *e)
 {
 	AUTO(node_object) o = mem_alloc(sizeof(*o));
-	int r = read_head(o, v, e);
+	int r;
 
+	o->refs = 1;
+	r = read_head(o, v, e);
 	if (r < 0)
 		return r;
 	if (o->is_deleted && json_object_get(v, "body"))
@@ -657,11 +662,20 @@ node_object_parse(const char *json, size_t n, struct node_object **ret, struct e
 void
 node_object_destroy(struct node_object *o)
 {
-	if (!o)
+	if (!o || --o->refs)
 		return;
 	arena_reset(&o->arena);
 	mem_wipe(o, sizeof(*o));
 	free(o);
+}
+
+struct node_object *
+node_object_ref(const struct node_object *o)
+{
+	struct node_object *x = (struct node_object *)o;
+
+	x->refs++;
+	return x;
 }
 
 /* ---- Values out ---- */

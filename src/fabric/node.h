@@ -31,6 +31,7 @@
  *
  *   port        edge; key = its name
  *     dev !             "trunk0"
+ *     index             1                     1..15, unique on the edge, stable over its life
  *     encapsulation     "qinq"
  *
  *   circuit     edge; key = any id (the controller: the service key)
@@ -133,6 +134,7 @@ struct node_fabric_peer {
 
 struct node_port {
 	char dev[NODE_DEV_MAX + 1];
+	uint8_t index;
 };
 
 struct node_circuit {
@@ -208,12 +210,15 @@ struct node_object {
 		struct node_nic nic;
 	};
 	struct arena arena;
+	unsigned refs; /* of the configs that hold it */
 };
 
 /* Text (json: n bytes, need not end in NUL) or an already decoded value (borrowed). */
 int node_object_parse(const char *json, size_t n, struct node_object **ret, struct err *e);
 int node_object_from_json(const struct json_t *v, struct node_object **ret, struct err *e);
-void node_object_destroy(struct node_object *o); /* NULL is fine; wipes secrets */
+/* One reference less; the last one wipes secrets and frees. NULL is fine. */
+void node_object_destroy(struct node_object *o);
+struct node_object *node_object_ref(const struct node_object *o);
 CLEANUP(node_object)
 /* The canonical JSON, with secrets and defaults written out: parse(encode(x)) equals x. The
  * caller frees it with json_decref(). */
@@ -227,8 +232,11 @@ struct node_config;
 struct node_config *node_config_create(void);
 void node_config_destroy(struct node_config *c); /* destroys its objects */
 CLEANUP(node_config)
+/* Shares the objects. */
+struct node_config *node_config_copy(const struct node_config *c);
 /* Takes o; replaces or, if o is deleted, removes. */
 void node_config_put(struct node_config *c, struct node_object *o);
+void node_config_remove(struct node_config *c, enum node_kind k, const char *key);
 const struct node_object *node_config_get(const struct node_config *c, enum node_kind k, const char *key);
 /* NULL without one. */
 const struct node_self *node_config_self(const struct node_config *c);
@@ -246,7 +254,8 @@ unsigned node_config_check(const struct node_config *c,
 			   void (*bad)(void *arg, const struct node_object *o, const struct err *e),
 			   void *arg);
 
-/* What changed from a to b, as (old, new) pairs; NULL = absent. Order: removals against the order
+/* What changed from a to b, as (old, new) pairs; NULL = absent. Equal revisions other than 0 are
+ * taken for equal content. Order: removals against the order
  * of kinds, then additions and changes along it, so that referenced objects exist first and go
  * last. */
 void node_config_diff(const struct node_config *a, const struct node_config *b,
