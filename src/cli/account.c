@@ -1,0 +1,101 @@
+/* `wayleave env`, `token`, `trust`: how other programs become clients. */
+#include "cli/account.h"
+#include "base/mem.h"
+#include "cli/rest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+/* Debian, Fedora, Alpine, openSUSE. */
+static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
+					      "/etc/pki/tls/certs/ca-bundle.crt",
+					      "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", NULL };
+
+static int
+copy_into(FILE *out, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char block[16384];
+	size_t n;
+	int r = 0;
+
+	if (!f)
+		return -errno;
+	while ((n = fread(block, 1, sizeof(block), f)) > 0)
+		if (fwrite(block, 1, n, out) != n)
+			r = -EIO;
+	fclose(f);
+	return r;
+}
+
+int
+account_env(struct cli *c)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/controller/env", cli_home(c));
+	r = copy_into(stdout, path);
+	if (r == -ENOENT)
+		return cli_fail(
+			CLI_NOT_FOUND,
+			"no Wayleave called \"%s\" was ever started here (%s); `wayleave up` makes it",
+			c->instance, path);
+	if (r == -EACCES)
+		return cli_fail(CLI_FAILED,
+				"%s is not yours to read; use sudo, or the account that started it",
+				path);
+	return r < 0 ? cli_fail(CLI_FAILED, "%s: %s", path, strerror(-r)) : CLI_OK;
+}
+
+int
+account_token(struct cli *c)
+{
+	AUTO(rest) r = NULL;
+	const char *token;
+	int code = rest_open(c, c->as ? c->as : "customer", &r);
+
+	if (code != CLI_OK)
+		return code;
+	if (!(token = rest_token(r)))
+		return CLI_FAILED;
+	printf("%s\n", token);
+	return CLI_OK;
+}
+
+int
+account_trust(struct cli *c)
+{
+	AUTO(rest) r = NULL;
+	char bundle[PATH_MAX];
+	const char *ca, *const *system = system_bundles;
+	FILE *out;
+	int code = rest_open(c, "customer", &r);
+
+	if (code != CLI_OK)
+		return code;
+	if (!(ca = rest_env(r, "CA_FILE")))
+		return cli_fail(CLI_FAILED, "no CA_FILE in the environment file");
+	snprintf(bundle, sizeof(bundle), "%s/bundle.pem", cli_home(c));
+	while (*system && access(*system, R_OK) != 0)
+		system++;
+	out = fopen(bundle, "we");
+	if (!out)
+		return cli_fail(CLI_FAILED, "%s: %s", bundle, strerror(errno));
+	code = (*system ? copy_into(out, *system) : 0) | copy_into(out, ca);
+	if (fclose(out) || code < 0)
+		return cli_fail(CLI_FAILED, "%s could not be written", bundle);
+	chmod(bundle, 0644);
+	printf("The CA of this Wayleave: %s\n"
+	       "One program: most take a bundle, here written as the system's CAs%s and ours:\n"
+	       "  export REQUESTS_CA_BUNDLE=%s      # az, Python\n"
+	       "  export NODE_EXTRA_CA_CERTS=%s     # Node.js\n"
+	       "  export CURL_CA_BUNDLE=%s          # curl\n"
+	       "  export SSL_CERT_FILE=%s           # OpenSSL, Go: Terraform\n"
+	       "The whole machine (Debian):\n"
+	       "  sudo cp %s /usr/local/share/ca-certificates/wayleave-%s.crt && sudo update-ca-certificates\n",
+	       ca, *system ? "" : " (none found)", bundle, ca, bundle, bundle, ca, c->instance);
+	return CLI_OK;
+}

@@ -1,0 +1,125 @@
+/* The table of commands. */
+#include "cli/account.h"
+#include "cli/circuit.h"
+#include "cli/lab.h"
+#include "cli/local.h"
+#include "cli/resource.h"
+#include "cli/status.h"
+#include "cli/up.h"
+
+// clang-format off
+static const struct cli_option circuit_options[] = {
+	{ "bandwidth", "MBPS", "as offered: `wayleave offer list`", false },
+	{ "provider", "NAME", "service provider", false },
+	{ "peering-location", "NAME", "where the provider meets the edges", false },
+	{ "tier", "TIER", "Local, Standard or Premium (default Standard)", false },
+	{ "family", "FAMILY", "MeteredData or UnlimitedData (default MeteredData)", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option peering_options[] = {
+	{ "primary", "PREFIX", "the /30 of the link to edge A; you take its first address", false },
+	{ "secondary", "PREFIX", "the /30 of the link to edge B", false },
+	{ "vlan", "ID", "the C-tag, 1 to 4094, the same on both links", false },
+	{ "asn", "NUMBER", "your AS number", false },
+	{ "key", "KEY", "MD5 key of the BGP sessions, up to 25 letters and digits", false },
+	{ "state", "STATE", "Enabled or Disabled", false },
+	{ "location", "REGION", "not used", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option vnet_options[] = {
+	{ "prefix", "PREFIX", "address space", false },
+	{ "subnet", "NAME=PREFIX,...", "GatewaySubnet is where a gateway goes", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option nic_options[] = {
+	{ "vnet", "NAME", "its virtual network", true },
+	{ "subnet", "NAME", "default: default", false },
+	{ "address", "ADDRESS", "default: the next free one", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option gateway_options[] = {
+	{ "vnet", "NAME", "it needs a subnet called GatewaySubnet", true },
+	{ "sku", "SKU", "Standard, HighPerformance, UltraPerformance, ErGw1AZ, ...", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option connection_options[] = {
+	{ "gateway", "NAME", "the VNet's gateway", true },
+	{ "circuit", "NAME", "name or full id", true },
+	{ "weight", "N", "routing weight, 0 to 32000", false },
+	{ "authorization-key", "KEY", "for a circuit of another subscription", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option provider_options[] = {
+	{ "service-provider", "NAME", "as in the catalogue", true },
+	{ "provider-subscription", "ID", "where its cross connections appear", true },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option cross_options[] = {
+	{ "state", "STATE", "NotProvisioned, Provisioning, Provisioned or Deprovisioning", false },
+	{ "notes", "TEXT", "the customer sees them", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option path_options[] = {
+	{ "path", "primary|secondary", "which link (default: both)", false },
+	{ "peering", "NAME", "default: AzurePrivatePeering", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option host_options[] = {
+	{ "host", "NAME", "default: host-1", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option up_options[] = {
+	{ "static", "DIR", "no controller: DIR/edge-a.yaml, edge-b.yaml and host-1.yaml say all", false },
+	{ NULL, NULL, NULL, false },
+};
+
+#define NOUN(noun, arg, what, options)                                                              \
+	{ noun " create", arg, "make " what, resource_create, options, NULL },                      \
+	{ noun " update", arg, "change what is given, keep the rest", resource_update, options, NULL }, \
+	{ noun " list", NULL, "all of the subscription's", resource_list, NULL, NULL },             \
+	{ noun " show", arg, "one of them", resource_show, NULL, NULL },                            \
+	{ noun " delete", arg, "remove it", resource_delete, NULL, NULL }
+
+const struct cli_command cli_commands[] = {
+	{ "up", NULL, "run everything on this machine until Ctrl-C", up_run, up_options, NULL },
+	{ "down", NULL, "end what `wayleave up` runs", up_down, NULL, NULL },
+	{ "status", NULL, "one screen: circuits, links, sessions, rates", status_run, NULL, NULL },
+	{ "routes", "[NODE]", "the tables of edges and hosts on this machine", status_routes, NULL, NULL },
+	{ "env", NULL, "variables for az, SDKs and scripts, for a shell to source", account_env, NULL, NULL },
+	{ "token", NULL, "a bearer token (--as chooses whose)", account_token, NULL, NULL },
+	{ "trust", NULL, "how programs come to trust this Wayleave's CA", account_trust, NULL, NULL },
+	NOUN("circuit", "NAME", "a circuit", circuit_options),
+	{ "circuit arp", "NAME", "who answers on the links", circuit_rows, path_options, &circuit_arp },
+	{ "circuit routes", "NAME", "the peering's table on the edges", circuit_rows, path_options, &circuit_routes },
+	{ "circuit summary", "NAME", "the peering's sessions", circuit_rows, path_options, &circuit_summary },
+	{ "circuit stats", "NAME", "bytes in and out, by link", circuit_stats, NULL, NULL },
+	{ "peering create", "CIRCUIT [PEERING]", "add a peering (default: AzurePrivatePeering)", resource_create, peering_options, NULL },
+	{ "peering update", "CIRCUIT [PEERING]", "change what is given, keep the rest", resource_update, peering_options, NULL },
+	{ "peering list", "CIRCUIT", "a circuit's peerings", resource_list, NULL, NULL },
+	{ "peering show", "CIRCUIT [PEERING]", "one of them", resource_show, NULL, NULL },
+	{ "peering delete", "CIRCUIT [PEERING]", "remove it", resource_delete, NULL, NULL },
+	NOUN("vnet", "NAME", "a virtual network", vnet_options),
+	NOUN("nic", "NAME", "a network interface for a virtual machine", nic_options),
+	NOUN("gateway", "NAME", "the gateway that attaches a VNet to circuits", gateway_options),
+	NOUN("connection", "NAME", "the tie between a gateway and a circuit", connection_options),
+	{ "offer list", NULL, "which providers offer circuits where, and how fast", resource_list, NULL, NULL },
+	NOUN("provider", "NAME", "a service provider's account (operator)", provider_options),
+	{ "cross-connection list", NULL, "circuits ordered with this provider (provider)", resource_list, NULL, NULL },
+	{ "cross-connection show", "SERVICE-KEY", "one of them", resource_show, NULL, NULL },
+	{ "cross-connection update", "SERVICE-KEY", "say how far provisioning is", resource_update, cross_options, NULL },
+	{ "host attach", "NIC DEV", "bind a NIC to a host's interface (operator)", resource_host_attach, host_options, NULL },
+	{ "host detach", "NIC", "let it go again", resource_host_attach, host_options, NULL },
+	{ "query", "NODE QUERY [OBJECT]", "ask a node of this machine, as JSON", local_query_command, NULL, NULL },
+	{ "lab up", NULL, "a customer with two FRR routers beside the running Wayleave", lab_run, NULL, NULL },
+	{ "lab down", NULL, "end it", lab_run, NULL, NULL },
+	{ "lab shell", "[NAMESPACE] [COMMAND...]", "a shell inside one of its namespaces", lab_run, NULL, NULL },
+	{ "demo", NULL, "the whole story, step by step, in a lab of its own", lab_demo, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, NULL, NULL },
+};
+// clang-format on

@@ -1,0 +1,184 @@
+/* See fabric.h. All calls are ordinary PUTs, the same an operator would make; they are said again at
+ * every start and change nothing when nothing changed. */
+#include "cli/fabric.h"
+#include "base/mem.h"
+#include "cli/rest.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#define FABRIC_API "2026-01-01"
+#define GROUP_API "2021-04-01"
+#define FABRIC_GROUP "fabric"
+#define PAIR_NAME "pair-1"
+
+int
+fabric_find_catalogue(char *out, size_t size, struct err *e)
+{
+	static const char *const below[] = { "../catalogue", "../../../catalogue",
+					     "../share/wayleave/catalogue" };
+	const char *given = getenv("WAYLEAVE_CATALOGUE");
+	char self[PATH_MAX + 16];
+
+	if (given) {
+		snprintf(out, size, "%s", given);
+		return 0;
+	}
+	for (size_t i = 0; i < COUNT(below); i++) {
+		char program[PATH_MAX];
+
+		/* Beside bin/, in a build directory's src/main/, or installed. */
+		cli_program(below[i], program, sizeof(program));
+		snprintf(self, sizeof(self), "%s/regions.yaml", program);
+		if (access(self, R_OK) == 0) {
+			snprintf(out, size, "%s", program);
+			return 0;
+		}
+	}
+	return err_set(
+		e, -ENOENT,
+		"no catalogue (regions, providers) beside the program; set WAYLEAVE_CATALOGUE");
+}
+
+static int
+put(struct rest *r, const char *type, const char *name, json_t *properties)
+{
+	AUTO_FREE char *path = mem_printf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP
+					  "/providers/Wayleave.Fabric/%s/%s",
+					  rest_env(r, "SUBSCRIPTION"), type, name);
+	json_t *body = json_pack("{s:s, s:o}", "location", rest_env(r, "LOCATION"), "properties",
+				 properties);
+	int code = rest_do(r, "PUT", path, FABRIC_API, body, NULL);
+
+	json_decref(body);
+	return code;
+}
+
+static json_t *
+underlay_of(const struct up_node *n)
+{
+	return json_sprintf("10.255.0.%u", n->number);
+}
+
+static int
+put_pair(struct rest *r, const char *where)
+{
+	json_t *edges = json_array();
+
+	for (const struct up_node *n = up_nodes; n->name; n++)
+		if (n->is_edge)
+			json_array_append_new(edges, json_pack("{s:s, s:o}", "name", n->name,
+							       "underlayAddress", underlay_of(n)));
+	return put(r, "edgePairs", PAIR_NAME,
+		   json_pack("{s:s, s:o}", "peeringLocation", where, "edges", edges));
+}
+
+static int
+put_ports(struct rest *r, const char *provider)
+{
+	json_t *pair = json_sprintf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP
+				    "/providers/Wayleave.Fabric/edgePairs/" PAIR_NAME,
+				    rest_env(r, "SUBSCRIPTION"));
+
+	return put(r, "ports", "exchange-1",
+		   json_pack("{s:{s:o}, s:s, s:s, s:s, s:i, s:i}", "edgePair", "id", pair,
+			     "serviceProviderName", provider, "primaryInterface", "trunk0",
+			     "secondaryInterface", "trunk0", "bandwidthInMbps", 10000,
+			     "overprovisionFactor", 2));
+}
+
+int
+fabric_register(struct cli *c)
+{
+	AUTO(rest) r = NULL;
+	AUTO(rest) provider = NULL;
+	AUTO_FREE char *group = NULL;
+	const char *where, *who;
+	json_t *body;
+	int code = rest_open(c, "operator", &r);
+
+	if (code != CLI_OK || (code = rest_open(c, "provider", &provider)) != CLI_OK)
+		return code;
+	where = rest_env(r, "ER_PEERING_LOCATION");
+	who = rest_env(r, "ER_PROVIDER");
+	group = mem_printf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP,
+			   rest_env(r, "SUBSCRIPTION"));
+	body = json_pack("{s:s}", "location", rest_env(r, "LOCATION"));
+	code = rest_do(r, "PUT", group, GROUP_API, body, NULL);
+	json_decref(body);
+	if (code == CLI_OK)
+		code = put(r, "locations", "location-1",
+			   json_pack("{s:s}", "peeringLocation", where));
+	if (code == CLI_OK)
+		code = put_pair(r, where);
+	if (code == CLI_OK)
+		code = put(r, "providers", "provider-1",
+			   json_pack("{s:s, s:s}", "serviceProviderName", who, "subscriptionId",
+				     rest_env(provider, "SUBSCRIPTION")));
+	if (code == CLI_OK)
+		code = put_ports(r, who);
+	for (const struct up_node *n = up_nodes; code == CLI_OK && n->name; n++)
+		if (!n->is_edge)
+			code = put(r, "hosts", n->name,
+				   json_pack("{s:o}", "underlayAddress", underlay_of(n)));
+	return code;
+}
+
+int
+fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out, size_t size)
+{
+	AUTO_FREE char *certificate = mem_printf("%s/%s/agent.crt", home, n->name);
+	AUTO_FREE char *path = NULL;
+	AUTO(rest) r = NULL;
+	json_t *body, *answer = NULL;
+	int code;
+
+	*out = 0;
+	if (access(certificate, R_OK) == 0)
+		return CLI_OK;
+	if ((code = rest_open(c, "operator", &r)) != CLI_OK)
+		return code;
+	path = mem_printf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP
+			  "/providers/Wayleave.Fabric/%s/%s/enrolmentToken",
+			  rest_env(r, "SUBSCRIPTION"), n->is_edge ? "edgePairs" : "hosts",
+			  n->is_edge ? PAIR_NAME : n->name);
+	body = json_pack("{s:s}", "node", n->name);
+	code = rest_do(r, "POST", path, FABRIC_API, body, &answer);
+	if (code == CLI_OK) {
+		const char *token = json_string_value(json_object_get(answer, "token"));
+
+		snprintf(out, size, "%s", token ? token : "");
+		if (!*out)
+			code = cli_fail(CLI_FAILED, "%s: the answer holds no token", n->name);
+	}
+	json_decref(body);
+	json_decref(answer);
+	return code;
+}
+
+int
+fabric_write_config(struct cli *c, const struct up_node *n, const char *run, const char *state,
+		    const char *token, char *out, size_t size, struct err *e)
+{
+	int fd;
+	FILE *f;
+
+	snprintf(out, size, "%s/node.yaml", state);
+	fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f)
+		return err_errno(e, "%s", out);
+	fprintf(f,
+		"# Written by `wayleave up` at each start.\n"
+		"instance: %s\nnode: %s\nrunDir: \"%s\"\nstateDir: \"%s\"\n"
+		"controller:\n  url: https://" UP_CONTROLLER_UNDERLAY
+		":8444\n  ca: \"%s/controller/ca.pem\"\n",
+		c->instance, n->name, run, state, cli_home(c));
+	if (*token)
+		fprintf(f, "  token: \"%s\"\n", token);
+	if (fclose(f))
+		return err_errno(e, "%s", out);
+	return 0;
+}

@@ -1,0 +1,17 @@
+/* What `wayleave up` tells its own controller about its own box, as the operator: the location, the
+ * provider, the pair and its ports, the host; and what each node needs to enrol. */
+#pragma once
+
+#include "cli/up.h"
+
+enum { FABRIC_TOKEN_MAX = 2048 };
+
+/* The catalogue beside the sources or below the data directory. */
+int fabric_find_catalogue(char *out, size_t size, struct err *e);
+/* Returns an enum cli_exit; says why on stderr. */
+int fabric_register(struct cli *c);
+/* "" when the node has a certificate already. */
+int fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out, size_t size);
+/* The node's config file in its state directory; its path in out. */
+int fabric_write_config(struct cli *c, const struct up_node *n, const char *run, const char *state,
+			const char *token, char *out, size_t size, struct err *e);

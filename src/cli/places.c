@@ -1,0 +1,82 @@
+/* Where things are: state, runtime files, our other programs. */
+#include "cli/cli.h"
+
+#include <jansson.h>
+#include <limits.h>
+
+static const char *
+or_empty(const char *variable)
+{
+	const char *v = getenv(variable);
+
+	return v ? v : "";
+}
+
+const char *
+cli_home(const struct cli *c)
+{
+	static char path[PATH_MAX];
+	const char *home = or_empty("WAYLEAVE_HOME"), *xdg = or_empty("XDG_STATE_HOME");
+
+	if (*home)
+		snprintf(path, sizeof(path), "%s/%s", home, c->instance);
+	else if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/var/lib/wayleave/%s", c->instance);
+	else if (*xdg)
+		snprintf(path, sizeof(path), "%s/wayleave/%s", xdg, c->instance);
+	else
+		snprintf(path, sizeof(path), "%s/.local/state/wayleave/%s", or_empty("HOME"),
+			 c->instance);
+	return path;
+}
+
+const char *
+cli_run_root(void)
+{
+	static char path[PATH_MAX];
+	const char *given = or_empty("WAYLEAVE_RUN"), *xdg = or_empty("XDG_RUNTIME_DIR");
+
+	if (*given)
+		snprintf(path, sizeof(path), "%s", given);
+	else if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/run/wayleave");
+	else if (*xdg)
+		snprintf(path, sizeof(path), "%s/wayleave", xdg);
+	else
+		snprintf(path, sizeof(path), "/tmp/wayleave-%u", (unsigned)geteuid());
+	return path;
+}
+
+const char *
+cli_run_dir(const struct cli *c)
+{
+	static char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", cli_run_root(), c->instance);
+	return path;
+}
+
+const char *
+cli_program(const char *name, char *out, size_t size)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	self[n > 0 ? n : 0] = 0;
+	slash = strrchr(self, '/');
+	if (!slash) {
+		snprintf(out, size, "%s", name);
+		return out;
+	}
+	*slash = 0;
+	snprintf(out, size, "%s/%s", self, name);
+	return out;
+}
+
+void
+cli_print_json(const struct json_t *v)
+{
+	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	fputc('\n', stdout);
+}

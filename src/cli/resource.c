@@ -1,0 +1,651 @@
+/* The nouns: circuit, peering, vnet, nic, gateway, connection, provider, cross-connection. Each is a
+ * row: where it lives, what its table shows, how a body is made from options. The verbs are common. */
+#include "cli/resource.h"
+#include "base/mem.h"
+#include "cli/rest.h"
+
+#include <jansson.h>
+
+#define NETWORK_API "2023-09-01"
+#define FABRIC_API "2026-01-01"
+#define GROUP_API "2021-04-01"
+enum { COLUMNS_MAX = 9 };
+
+struct column {
+	const char *heading, *path; /* "properties.peerings.0.name" */
+};
+
+struct noun {
+	const char *name;  /* "circuit" */
+	const char *type;  /* "Microsoft.Network/expressRouteCircuits" */
+	const char *child; /* "peerings": NAME is then the parent and a second word the child */
+	const char *child_default; /* its name when not given */
+	const char *api_version;
+	const char *principal; /* default */
+	const char *list_path; /* below the subscription instead of the group */
+	struct column columns[COLUMNS_MAX + 1];
+	/* Fills body from options; have is the resource as it is, NULL when new. */
+	int (*build)(struct cli *c, struct rest *r, json_t *body);
+};
+
+/* ---- JSON by path ---- */
+
+static const json_t *
+at_path(const json_t *v, const char *path)
+{
+	char part[64];
+
+	while (v && *path) {
+		size_t n = strcspn(path, ".");
+
+		snprintf(part, sizeof(part), "%.*s", (int)n, path);
+		v = json_is_array(v) ? json_array_get(v, strtoul(part, NULL, 10))
+				     : json_object_get(v, part);
+		path += n + (path[n] == '.');
+	}
+	return v;
+}
+
+/* A leaf as text; ids shortened to their last name; lists joined. */
+static void
+put_leaf(struct buf *out, const json_t *v)
+{
+	size_t i;
+	json_t *item;
+
+	if (json_is_string(v)) {
+		const char *s = json_string_value(v), *slash = strrchr(s, '/');
+		bool is_id = !strncmp(s, "/subscriptions/", 15);
+
+		buf_printf(out, "%s", is_id && slash ? slash + 1 : s);
+	} else if (json_is_integer(v)) {
+		buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	} else if (json_is_boolean(v)) {
+		buf_printf(out, "%s", json_is_true(v) ? "yes" : "no");
+	} else if (json_is_array(v)) {
+		json_array_foreach(v, i, item) {
+			buf_printf(out, "%s", i ? " " : "");
+			put_leaf(out, json_is_object(item) ? json_object_get(item, "name") : item);
+		}
+	}
+}
+
+static char *
+leaf_text(const json_t *v, const char *path)
+{
+	AUTO_BUF b = { 0 };
+
+	put_leaf(&b, at_path(v, path));
+	return mem_strdup(buf_str(&b));
+}
+
+/* Sets properties.a.b, making objects on the way. value is taken. */
+static void
+set_path(json_t *body, const char *path, json_t *value)
+{
+	char part[64];
+
+	for (;;) {
+		size_t n = strcspn(path, ".");
+		json_t *next;
+
+		snprintf(part, sizeof(part), "%.*s", (int)n, path);
+		if (!path[n]) {
+			json_object_set_new(body, part, value);
+			return;
+		}
+		next = json_object_get(body, part);
+		if (!json_is_object(next)) {
+			next = json_object();
+			json_object_set_new(body, part, next);
+		}
+		body = next;
+		path += n + 1;
+	}
+}
+
+/* ---- options to fields ---- */
+
+enum field_kind { F_TEXT, F_NUMBER, F_REF };
+struct field {
+	const char *option, *path;
+	enum field_kind kind;
+	const char *type; /* F_REF: of the resource that a bare name means, in the same group */
+};
+
+static char *
+group_path(const struct cli *c, const struct rest *r)
+{
+	const char *sub = c->subscription ? c->subscription : rest_env(r, "SUBSCRIPTION");
+
+	return mem_printf("/subscriptions/%s/resourceGroups/%s", sub ? sub : "", c->group);
+}
+
+char *
+resource_id(const struct cli *c, const struct rest *r, const char *type, const char *name)
+{
+	AUTO_FREE char *group = group_path(c, r);
+
+	if (*name == '/')
+		return mem_strdup(name);
+	return mem_printf("%s/providers/%s/%s", group, type, name);
+}
+
+static int
+put_number(json_t *body, const struct field *f, const char *text)
+{
+	char *end;
+	long long v = strtoll(text, &end, 10);
+
+	if (end == text || *end)
+		return cli_fail(CLI_USAGE, "--%s wants a number, not \"%s\"", f->option, text);
+	set_path(body, f->path, json_integer(v));
+	return CLI_OK;
+}
+
+static int
+put_fields(struct cli *c, struct rest *r, json_t *body, const struct field *f)
+{
+	for (; f->option; f++) {
+		const char *v = cli_value(c, f->option);
+		int code;
+
+		if (!v)
+			continue;
+		if (f->kind == F_NUMBER && (code = put_number(body, f, v)) != CLI_OK)
+			return code;
+		if (f->kind == F_TEXT)
+			set_path(body, f->path, json_string(v));
+		if (f->kind == F_REF) {
+			AUTO_FREE char *id = resource_id(c, r, f->type, v);
+
+			set_path(body, f->path, json_pack("{s:s}", "id", id));
+		}
+	}
+	return CLI_OK;
+}
+
+static void
+put_default(json_t *body, const char *path, json_t *value)
+{
+	if (at_path(body, path))
+		json_decref(value);
+	else
+		set_path(body, path, value);
+}
+
+static int
+build_circuit(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "provider", "properties.serviceProviderProperties.serviceProviderName", F_TEXT,
+		  NULL },
+		{ "peering-location", "properties.serviceProviderProperties.peeringLocation",
+		  F_TEXT, NULL },
+		{ "bandwidth", "properties.serviceProviderProperties.bandwidthInMbps", F_NUMBER,
+		  NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+	const char *tier = cli_value(c, "tier"), *family = cli_value(c, "family");
+	const char *provider = rest_env(r, "ER_PROVIDER"),
+		   *where = rest_env(r, "ER_PEERING_LOCATION");
+	int code = put_fields(c, r, body, fields);
+
+	if (tier)
+		set_path(body, "sku.tier", json_string(tier));
+	if (family)
+		set_path(body, "sku.family", json_string(family));
+	put_default(body, "sku.tier", json_string("Standard"));
+	put_default(body, "sku.family", json_string("MeteredData"));
+	set_path(body, "sku.name",
+		 json_sprintf("%s_%s", json_string_value(at_path(body, "sku.tier")),
+			      json_string_value(at_path(body, "sku.family"))));
+	put_default(body, fields[0].path, json_string(provider ? provider : ""));
+	put_default(body, fields[1].path, json_string(where ? where : ""));
+	if (code == CLI_OK && !at_path(body, fields[2].path))
+		code = cli_fail(CLI_USAGE, "circuit create wants --bandwidth MBPS");
+	return code;
+}
+
+static int
+build_peering(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "primary", "properties.primaryPeerAddressPrefix", F_TEXT, NULL },
+		{ "secondary", "properties.secondaryPeerAddressPrefix", F_TEXT, NULL },
+		{ "vlan", "properties.vlanId", F_NUMBER, NULL },
+		{ "asn", "properties.peerASN", F_NUMBER, NULL },
+		{ "key", "properties.sharedKey", F_TEXT, NULL },
+		{ "state", "properties.state", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	set_path(body, "properties.peeringType",
+		 json_string(c->n_args > 1 ? c->args[1] : "AzurePrivatePeering"));
+	return put_fields(c, r, body, fields);
+}
+
+/* "NAME=PREFIX[,NAME=PREFIX]" */
+static int
+put_subnets(json_t *body, const char *text)
+{
+	json_t *list = json_array();
+
+	set_path(body, "properties.subnets", list);
+	while (*text) {
+		size_t n = strcspn(text, ","), eq = strcspn(text, "=");
+
+		if (eq >= n)
+			return cli_fail(CLI_USAGE,
+					"--subnet wants NAME=PREFIX[,NAME=PREFIX], not \"%s\"",
+					text);
+		json_array_append_new(list,
+				      json_pack("{s:s%, s:{s:s%}}", "name", text, eq, "properties",
+						"addressPrefix", text + eq + 1, n - eq - 1));
+		text += n + (text[n] == ',');
+	}
+	return CLI_OK;
+}
+
+static int
+build_vnet(struct cli *c, struct rest *r, json_t *body)
+{
+	const char *prefix = cli_value(c, "prefix"), *subnet = cli_value(c, "subnet");
+
+	(void)r;
+	if (prefix)
+		set_path(body, "properties.addressSpace.addressPrefixes", json_pack("[s]", prefix));
+	return subnet ? put_subnets(body, subnet) : CLI_OK;
+}
+
+static int
+build_nic(struct cli *c, struct rest *r, json_t *body)
+{
+	const char *vnet = cli_value(c, "vnet"), *subnet = cli_value(c, "subnet"),
+		   *address = cli_value(c, "address");
+	AUTO_FREE char *id =
+		resource_id(c, r, "Microsoft.Network/virtualNetworks", vnet ? vnet : "");
+	json_t *config = json_pack("{s:s, s:{s:s, s:s, s:{s:o}}}", "name", "ipconfig1",
+				   "properties", "privateIPAllocationMethod",
+				   address ? "Static" : "Dynamic", "privateIPAddressVersion",
+				   "IPv4", "subnet", "id",
+				   json_sprintf("%s/subnets/%s", id, subnet ? subnet : "default"));
+
+	if (address)
+		set_path(config, "properties.privateIPAddress", json_string(address));
+	set_path(body, "properties.ipConfigurations", json_pack("[o]", config));
+	return CLI_OK;
+}
+
+static int
+build_gateway(struct cli *c, struct rest *r, json_t *body)
+{
+	const char *sku = cli_value(c, "sku") ? cli_value(c, "sku") : "Standard";
+	AUTO_FREE char *id =
+		resource_id(c, r, "Microsoft.Network/virtualNetworks", cli_value(c, "vnet"));
+	json_t *config = json_pack("{s:s, s:{s:s, s:{s:o}}}", "name", "default", "properties",
+				   "privateIPAllocationMethod", "Dynamic", "subnet", "id",
+				   json_sprintf("%s/subnets/GatewaySubnet", id));
+
+	set_path(body, "properties.gatewayType", json_string("ExpressRoute"));
+	set_path(body, "properties.sku", json_pack("{s:s, s:s}", "name", sku, "tier", sku));
+	set_path(body, "properties.ipConfigurations", json_pack("[o]", config));
+	return CLI_OK;
+}
+
+static int
+build_connection(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "gateway", "properties.virtualNetworkGateway1", F_REF,
+		  "Microsoft.Network/virtualNetworkGateways" },
+		{ "circuit", "properties.peer", F_REF, "Microsoft.Network/expressRouteCircuits" },
+		{ "weight", "properties.routingWeight", F_NUMBER, NULL },
+		{ "authorization-key", "properties.authorizationKey", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	set_path(body, "properties.connectionType", json_string("ExpressRoute"));
+	return put_fields(c, r, body, fields);
+}
+
+static int
+build_provider(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "service-provider", "properties.serviceProviderName", F_TEXT, NULL },
+		{ "provider-subscription", "properties.subscriptionId", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	return put_fields(c, r, body, fields);
+}
+
+static int
+build_cross_connection(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "state", "properties.serviceProviderProvisioningState", F_TEXT, NULL },
+		{ "notes", "properties.serviceProviderNotes", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	return put_fields(c, r, body, fields);
+}
+
+// clang-format off
+static const struct noun nouns[] = {
+	{ "circuit", "Microsoft.Network/expressRouteCircuits", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "PROVIDER", "properties.serviceProviderProperties.serviceProviderName" },
+	    { "LOCATION", "properties.serviceProviderProperties.peeringLocation" },
+	    { "MBPS", "properties.serviceProviderProperties.bandwidthInMbps" }, { "SKU", "sku.name" },
+	    { "CIRCUIT", "properties.circuitProvisioningState" },
+	    { "PROVIDER STATE", "properties.serviceProviderProvisioningState" },
+	    { "SERVICE KEY", "properties.serviceKey" } }, build_circuit },
+	{ "peering", "Microsoft.Network/expressRouteCircuits", "peerings", "AzurePrivatePeering", NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "STATE", "properties.state" }, { "VLAN", "properties.vlanId" },
+	    { "ASN", "properties.peerASN" }, { "PRIMARY", "properties.primaryPeerAddressPrefix" },
+	    { "SECONDARY", "properties.secondaryPeerAddressPrefix" }, { "PORT A", "properties.primaryAzurePort" },
+	    { "PORT B", "properties.secondaryAzurePort" }, { "BY", "properties.lastModifiedBy" } }, build_peering },
+	{ "vnet", "Microsoft.Network/virtualNetworks", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "LOCATION", "location" }, { "ADDRESS SPACE", "properties.addressSpace.addressPrefixes" },
+	    { "SUBNETS", "properties.subnets" }, { "STATE", "properties.provisioningState" } }, build_vnet },
+	{ "nic", "Microsoft.Network/networkInterfaces", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "ADDRESS", "properties.ipConfigurations.0.properties.privateIPAddress" },
+	    { "SUBNET", "properties.ipConfigurations.0.properties.subnet.id" }, { "MAC", "properties.macAddress" },
+	    { "STATE", "properties.provisioningState" } }, build_nic },
+	{ "gateway", "Microsoft.Network/virtualNetworkGateways", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "TYPE", "properties.gatewayType" }, { "SKU", "properties.sku.name" },
+	    { "STATE", "properties.provisioningState" } }, build_gateway },
+	{ "connection", "Microsoft.Network/connections", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "GATEWAY", "properties.virtualNetworkGateway1.id" }, { "CIRCUIT", "properties.peer.id" },
+	    { "WEIGHT", "properties.routingWeight" }, { "STATUS", "properties.connectionStatus" },
+	    { "STATE", "properties.provisioningState" } }, build_connection },
+	{ "provider", "Wayleave.Fabric/providers", NULL, NULL, FABRIC_API, "operator", NULL,
+	  { { "NAME", "name" }, { "SERVICE PROVIDER", "properties.serviceProviderName" },
+	    { "SUBSCRIPTION", "properties.subscriptionId" } }, build_provider },
+	{ "offer", NULL, NULL, NULL, NETWORK_API, "customer", "/providers/Microsoft.Network/expressRouteServiceProviders",
+	  { { "PROVIDER", "name" }, { "PEERING LOCATIONS", "properties.peeringLocations" },
+	    { "BANDWIDTHS", "properties.bandwidthsOffered" } }, NULL },
+	{ "cross-connection", "Microsoft.Network/expressRouteCrossConnections", NULL, NULL, NETWORK_API, "provider",
+	  "/providers/Microsoft.Network/expressRouteCrossConnections",
+	  { { "NAME", "name" }, { "LOCATION", "properties.peeringLocation" }, { "MBPS", "properties.bandwidthInMbps" },
+	    { "S-TAG", "properties.sTag" }, { "PORT A", "properties.primaryAzurePort" },
+	    { "PORT B", "properties.secondaryAzurePort" }, { "STATE", "properties.serviceProviderProvisioningState" } },
+	  build_cross_connection },
+};
+// clang-format on
+
+static const struct noun *
+noun_of(const struct cli *c)
+{
+	size_t n = strcspn(c->command->name, " ");
+
+	for (size_t i = 0; i < COUNT(nouns); i++)
+		if (strlen(nouns[i].name) == n && !memcmp(nouns[i].name, c->command->name, n))
+			return &nouns[i];
+	return NULL;
+}
+
+/* ---- printing ---- */
+
+static void
+print_rows(const struct noun *noun, const json_t *list)
+{
+	const char *headings[COLUMNS_MAX + 1] = { 0 };
+	AUTO_BUF out = { 0 };
+	size_t i;
+	json_t *item;
+
+	for (unsigned k = 0; noun->columns[k].heading; k++)
+		headings[k] = noun->columns[k].heading;
+
+	AUTO(table) t = table_create(headings);
+
+	json_array_foreach(list, i, item) {
+		char *cell[COLUMNS_MAX] = { 0 };
+
+		for (unsigned k = 0; noun->columns[k].heading; k++)
+			cell[k] = leaf_text(item, noun->columns[k].path);
+		table_add(t, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[6], cell[7],
+			  cell[8]);
+		for (unsigned k = 0; k < COLUMNS_MAX; k++)
+			free(cell[k]);
+	}
+	if (!table_rows(t)) {
+		fprintf(stderr, "no %ss\n", noun->name);
+		return;
+	}
+	table_print(t, &out);
+	fputs(buf_str(&out), stdout);
+}
+
+static void
+print_one(const struct cli *c, const struct noun *noun, const json_t *body)
+{
+	if (c->is_json) {
+		cli_print_json(body);
+		return;
+	}
+	for (unsigned k = 0; noun->columns[k].heading; k++) {
+		AUTO_FREE char *text = leaf_text(body, noun->columns[k].path);
+
+		printf("%-15s %s\n", noun->columns[k].heading, *text ? text : "-");
+	}
+}
+
+/* ---- verbs ---- */
+
+static int
+open_for(struct cli *c, const struct noun *noun, struct rest **ret)
+{
+	return rest_open(c, c->as ? c->as : noun->principal, ret);
+}
+
+/* A cross connection is found by its service key in whatever group it lies. */
+static int
+find_by_name(struct cli *c, struct rest *r, const struct noun *noun, char **ret)
+{
+	const char *sub = c->subscription ? c->subscription : rest_env(r, "SUBSCRIPTION");
+	AUTO_FREE char *path = mem_printf("/subscriptions/%s%s", sub, noun->list_path);
+	json_t *all, *item;
+	size_t i;
+	int code = rest_list(r, path, noun->api_version, &all);
+
+	if (code != CLI_OK)
+		return code;
+	*ret = NULL;
+	json_array_foreach(all, i, item) {
+		const char *name = json_string_value(json_object_get(item, "name"));
+
+		if (name && !strcasecmp(name, c->args[0]))
+			*ret = mem_strdup(json_string_value(json_object_get(item, "id")));
+	}
+	json_decref(all);
+	return *ret ? CLI_OK
+		    : cli_fail(CLI_NOT_FOUND, "no %s called %s; `wayleave %s list` shows them",
+			       noun->name, c->args[0], noun->name);
+}
+
+static int
+path_of(struct cli *c, struct rest *r, const struct noun *noun, char **ret)
+{
+	const char *child = c->n_args > 1 ? c->args[1] : noun->child_default;
+
+	if (noun->list_path && *c->args[0] != '/')
+		return find_by_name(c, r, noun, ret);
+	*ret = resource_id(c, r, noun->type, c->args[0]);
+	if (noun->child) {
+		AUTO_FREE char *parent = *ret;
+
+		*ret = mem_printf("%s/%s/%s", parent, noun->child, child);
+	}
+	return CLI_OK;
+}
+
+/* The group appears with its first resource. */
+static int
+ensure_group(struct cli *c, struct rest *r, const char *location)
+{
+	AUTO_FREE char *path = group_path(c, r);
+	struct rest_answer a;
+	json_t *body;
+	int code = rest_call(r, "GET", path, GROUP_API, NULL, &a);
+	bool is_missing = a.status == 404;
+
+	rest_answer_fini(&a);
+	if (code != CLI_OK || !is_missing)
+		return code;
+	body = json_pack("{s:s}", "location", location);
+	code = rest_do(r, "PUT", path, GROUP_API, body, NULL);
+	json_decref(body);
+	return code;
+}
+
+/* create: a new resource, or everything of an old one said again; update: GET, change, PUT. */
+static int
+put_resource(struct cli *c, bool is_update)
+{
+	const struct noun *noun = noun_of(c);
+	AUTO(rest) r = NULL;
+	AUTO_FREE char *path = NULL;
+	struct rest_answer a = { 0 };
+	const char *location;
+	json_t *body = NULL;
+	int code = open_for(c, noun, &r);
+
+	if (code != CLI_OK || (code = path_of(c, r, noun, &path)) != CLI_OK)
+		return code;
+	location = !is_update && cli_value(c, "location") ? cli_value(c, "location")
+							  : rest_env(r, "LOCATION");
+	if (is_update) {
+		code = rest_do(r, "GET", path, noun->api_version, NULL, &body);
+		if (code != CLI_OK)
+			return code;
+	} else {
+		if (!noun->child && (code = ensure_group(c, r, location ? location : "")) != CLI_OK)
+			return code;
+		body = json_object();
+		if (!noun->child)
+			json_object_set_new(body, "location",
+					    json_string(location ? location : ""));
+	}
+	code = noun->build(c, r, body);
+	if (code == CLI_OK) {
+		json_t *done = NULL;
+
+		code = rest_do(r, "PUT", path, noun->api_version, body, &done);
+		if (code == CLI_OK)
+			print_one(c, noun, done);
+		json_decref(done);
+	}
+	json_decref(body);
+	rest_answer_fini(&a);
+	return code;
+}
+
+int
+resource_create(struct cli *c)
+{
+	return put_resource(c, false);
+}
+
+int
+resource_update(struct cli *c)
+{
+	return put_resource(c, true);
+}
+
+int
+resource_show(struct cli *c)
+{
+	const struct noun *noun = noun_of(c);
+	AUTO(rest) r = NULL;
+	AUTO_FREE char *path = NULL;
+	json_t *body = NULL;
+	int code = open_for(c, noun, &r);
+
+	if (code != CLI_OK || (code = path_of(c, r, noun, &path)) != CLI_OK)
+		return code;
+	code = rest_do(r, "GET", path, noun->api_version, NULL, &body);
+	if (code == CLI_OK)
+		print_one(c, noun, body);
+	json_decref(body);
+	return code;
+}
+
+int
+resource_delete(struct cli *c)
+{
+	const struct noun *noun = noun_of(c);
+	AUTO(rest) r = NULL;
+	AUTO_FREE char *path = NULL;
+	int code = open_for(c, noun, &r);
+
+	if (code != CLI_OK || (code = path_of(c, r, noun, &path)) != CLI_OK)
+		return code;
+	code = rest_do(r, "DELETE", path, noun->api_version, NULL, NULL);
+	if (code == CLI_OK && !c->is_json)
+		printf("%s %s deleted\n", noun->name, c->args[0]);
+	return code;
+}
+
+int
+resource_list(struct cli *c)
+{
+	const struct noun *noun = noun_of(c);
+	AUTO(rest) r = NULL;
+	AUTO_FREE char *path = NULL;
+	json_t *all = NULL;
+	int code = open_for(c, noun, &r);
+
+	if (code != CLI_OK)
+		return code;
+	if (noun->child) {
+		AUTO_FREE char *parent = resource_id(c, r, noun->type, c->args[0]);
+
+		path = mem_printf("%s/%s", parent, noun->child);
+	} else {
+		const char *sub = c->subscription ? c->subscription : rest_env(r, "SUBSCRIPTION");
+
+		path = mem_printf("/subscriptions/%s%s%s", sub ? sub : "",
+				  noun->list_path ? noun->list_path : "/providers/",
+				  noun->list_path ? "" : noun->type);
+	}
+	code = rest_list(r, path, noun->api_version, &all);
+	if (code == CLI_OK && c->is_json)
+		cli_print_json(all);
+	else if (code == CLI_OK)
+		print_rows(noun, all);
+	json_decref(all);
+	return code;
+}
+
+/* POST an action on a resource and print its rows: arp tables and the like. data: its columns. */
+int
+resource_host_attach(struct cli *c)
+{
+	const char *verb = strchr(c->command->name, ' ') + 1, *host = cli_value(c, "host");
+	AUTO(rest) customer = NULL;
+	AUTO(rest) r = NULL;
+	AUTO_FREE char *nic = NULL;
+	AUTO_FREE char *path = NULL;
+	json_t *body;
+	int code = rest_open(c, "customer", &customer);
+
+	if (code != CLI_OK || (code = rest_open(c, c->as ? c->as : "operator", &r)) != CLI_OK)
+		return code;
+	nic = resource_id(c, customer, "Microsoft.Network/networkInterfaces", c->args[0]);
+	path = mem_printf(
+		"/subscriptions/%s/resourceGroups/fabric/providers/Wayleave.Fabric/hosts/%s/%s",
+		rest_env(r, "SUBSCRIPTION"), host ? host : "host-1", verb);
+	body = json_pack("{s:{s:s}}", "networkInterface", "id", nic);
+	if (c->n_args > 1)
+		json_object_set_new(body, "device", json_string(c->args[1]));
+	code = rest_do(r, "POST", path, FABRIC_API, body, NULL);
+	json_decref(body);
+	if (code == CLI_OK && !c->is_json)
+		printf("%s %sed%s%s on %s\n", c->args[0], verb, c->n_args > 1 ? " to " : "",
+		       c->n_args > 1 ? c->args[1] : "", host ? host : "host-1");
+	return code;
+}
