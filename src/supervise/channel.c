@@ -1,5 +1,7 @@
 #include "supervise/channel.h"
 
+#include "supervise/fd.h"
+
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,9 +40,7 @@ channel_listen(const char *path, uid_t owner, struct err *e)
 		return err_errno(e, "owner of %s", path);
 	if (listen(fd, 64) < 0)
 		return err_errno(e, "listen at %s", path);
-	r = fd;
-	fd = -1;
-	return r;
+	return TAKE_FD(fd);
 }
 
 int
@@ -54,9 +54,7 @@ channel_connect(const char *path, struct err *e)
 		return fd < 0 ? fd : r;
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return err_errno(e, "connect to %s", path);
-	r = fd;
-	fd = -1;
-	return r;
+	return TAKE_FD(fd);
 }
 
 int

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum { CHANNEL_FDS_MAX = 8 };
+enum { CHANNEL_FDS_MAX = 32 };
 
 /* Listens at path (an old socket file there is replaced), mode 0600, owner uid when not -1.
  * Returns the descriptor (non-blocking, close-on-exec) or a negative errno. */

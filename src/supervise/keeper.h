@@ -16,6 +16,7 @@
  * Keys are wiped from the message on both sides after use. */
 #pragma once
 
+#include "datapath/maps.h"
 #include "net/addr.h"
 
 #define KEEPER_SOCKET "keeper.sock"
@@ -24,13 +25,12 @@ enum {
 	KEEPER_VERSION = 1,
 	KEEPER_KEY_MAX = 80, /* TCP_MD5SIG_MAXKEYLEN */
 	KEEPER_IFNAME = 16,
-	KEEPER_MAP_NAME = 32,
 	KEEPER_DOMAINS_PER_REPLY = 64,
 };
 
 enum keeper_type {
 	KEEPER_HELLO = 1,     /* role; first on every connection */
-	KEEPER_MAP,	      /* name → fd of a pinned map */
+	KEEPER_MAPS,	      /* → descriptors of the packet maps, as datapath_load_fds() */
 	KEEPER_PORT,	      /* attach the packet program of a port; → ifindex, mac */
 	KEEPER_DOMAIN_ADD,    /* → info + netns, listener, netlink sockets */
 	KEEPER_DOMAIN_KEY,    /* new MD5 key on the live listener */
@@ -41,8 +41,8 @@ enum keeper_type {
 	KEEPER_FABRIC_PEER,   /* MD5 key (empty: none) for one peer of that listener */
 	KEEPER_NIC_ATTACH,    /* host: a local interface becomes a NIC's port; → ifindex, mac */
 	KEEPER_NIC_DETACH,
-	KEEPER_CUSTODY,	      /* keeper ⇄ bfdd: one object and its descriptors, and the end mark */
-	KEEPER_CUSTODY_DROP,
+	KEEPER_CUSTODY,	      /* keeper ⇄ bfdd: one object and its descriptors, or the end mark */
+	KEEPER_CUSTODY_DROP,  /* keeper → bfdd: this object is no more */
 	KEEPER_TYPES
 };
 
@@ -75,10 +75,10 @@ struct keeper_domain_info {
 	uint32_t flags;
 	struct addr local, peer;
 	uint8_t plen;
-	uint8_t is_new; /* 0: it was there before (a restart); then its key is as it was */
+	uint8_t is_new; /* 0: it was there before (a restart) */
 	uint16_t mtu;
 	uint32_t inner_ifindex; /* inside the namespace */
-	uint32_t outer_ifindex; /* in the machine's; also the domain's control entry in the devmap */
+	uint32_t outer_ifindex; /* in the machine's; attached as DP_IF_DOMAIN with the number */
 	struct mac inner_mac, outer_mac;
 };
 
@@ -104,8 +104,8 @@ struct keeper_nic {
 /* A socket to dial from. domain 0: from the machine's namespace (fabric peers). */
 struct keeper_dial {
 	uint32_t domain;
-	uint8_t ttl;	 /* 0: kernel default; 1 for a directly connected peer, 255 with min_ttl for GTSM */
-	uint8_t min_ttl; /* 0: not checked */
+	uint8_t ttl;	 /* 0: 255, which suits every peer */
+	uint8_t min_ttl; /* RFC 5082; 0: not checked */
 	uint8_t spare[2];
 	struct addr local, peer;
 	struct keeper_key key;
@@ -123,12 +123,16 @@ struct keeper_fabric_peer {
 };
 
 /* One object in custody, with its descriptors in this order: netns, TCP listener, BFD receive, BFD
- * send; absent ones are skipped and marked in `has`. kind END ends a hand-over. */
+ * send; absent ones are skipped and marked in `has`.
+ *
+ * bfdd, once connected: HELLO, then one CUSTODY for each object it holds, then END. The keeper
+ * answers with MAPS, DROPs what it no longer has (a keeper that has just started takes all of it
+ * over instead), then CUSTODY for each object that bfdd lacks, then END. Later changes follow as
+ * they happen. An object that was made anew has another generation. */
 enum keeper_custody_kind {
 	KEEPER_CUSTODY_END,
 	KEEPER_CUSTODY_DOMAIN, /* number = domain */
 	KEEPER_CUSTODY_FABRIC, /* number = 0, info.local = underlay address */
-	KEEPER_CUSTODY_LINK_UP, /* keeper → bfdd only: the link_up map */
 };
 enum { KEEPER_FD_NETNS, KEEPER_FD_LISTENER, KEEPER_FD_BFD_RX, KEEPER_FD_BFD_TX, KEEPER_FDS };
 struct keeper_custody {
@@ -144,7 +148,7 @@ struct keeper_msg {
 	int32_t code;  /* replies: 0 or negative errno */
 	union {
 		uint32_t role;
-		char map[KEEPER_MAP_NAME];
+		uint32_t maps; /* reply: bit per enum dp_map that came along, in that order */
 		struct keeper_port port;
 		struct keeper_port_info port_info;
 		struct keeper_domain domain;
@@ -169,8 +173,9 @@ struct keeper *keeper_create(const char *run_dir, enum keeper_role role);
 void keeper_destroy(struct keeper *k);
 CLEANUP(keeper)
 
-/* Descriptors are the caller's and close-on-exec. */
-int keeper_map(struct keeper *k, const char *name, int *ret_fd, struct err *e);
+/* Descriptors are the caller's and close-on-exec. The set is what the role may have: the daemons
+ * link_up for reading only. Close with datapath_fds_close(). */
+int keeper_maps(struct keeper *k, struct datapath_fds *ret, struct err *e);
 /* Loads on first use, attaches (or replaces, without a gap, the predecessor's program) and enters
  * the port in the devmap. Only ports that the keeper's own options name are allowed. */
 int keeper_port_attach(struct keeper *k, const struct keeper_port *p, struct keeper_port_info *ret,
@@ -180,8 +185,8 @@ struct keeper_domain_fds {
 	int listener; /* non-blocking, listening on local:179 */
 	int netlink;  /* NETLINK_ROUTE inside the domain's namespace: read its neighbours */
 };
-/* Idempotent. With other addresses than before: -EEXIST, remove it first. With another key: use
- * keeper_domain_key(). */
+/* Idempotent; the key is set also when the domain was there. With other addresses, MTU or flags than
+ * before: -EEXIST, remove it first. */
 int keeper_domain_add(struct keeper *k, const struct keeper_domain *d,
 		      struct keeper_domain_info *ret, struct keeper_domain_fds *ret_fds,
 		      struct err *e);
