@@ -12,7 +12,7 @@ on, so the host need not notice.
 import ipaddress
 
 from netns import veth
-from routers import Bird, Frr
+from routers import Frr
 
 
 class Plan:
