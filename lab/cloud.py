@@ -15,12 +15,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def program(name):
-    """A built program: $WAYLEAVE_PROGRAMS, else bin/ beside lab/."""
+    """A built program: in a directory of $WAYLEAVE_PROGRAMS, else in bin/ beside lab/."""
     where = os.environ.get("WAYLEAVE_PROGRAMS") or os.path.join(HERE, "..", "bin")
-    path = os.path.realpath(os.path.join(where, name))
-    if not os.access(path, os.X_OK):
-        raise LabError(f"{path} is not there; `make build` makes it")
-    return path
+    for directory in where.split(":"):
+        path = os.path.realpath(os.path.join(directory, name))
+        if os.access(path, os.X_OK):
+            return path
+    raise LabError(f"no program {name} in {where}; `make build` makes it")
 
 
 class Cloud:

@@ -100,7 +100,7 @@ protocol bgp edge {{
 {password}
     ipv4 {{ import all; export where source = RTS_STATIC; }};
 }}
-protocol bgp other {{
+protocol bgp partner {{
     local {plan.lan_ce(i)} as {asn or plan.asn};
     neighbor {plan.lan_ce(1 - i)} as {asn or plan.asn};
     connect delay time 1;

@@ -134,6 +134,13 @@ find_command(const struct cli_command *commands, int argc, char **argv, int *ret
 	return NULL;
 }
 
+/* "[COMMAND...]": what follows the first word is not ours to understand. */
+static bool
+is_open_ended(const char *args)
+{
+	return args && strstr(args, "...");
+}
+
 static void
 count_args(const char *args, unsigned *ret_least, unsigned *ret_most)
 {
@@ -142,7 +149,7 @@ count_args(const char *args, unsigned *ret_least, unsigned *ret_most)
 		size_t n = strcspn(p, " ");
 
 		*ret_least += *p != '[';
-		*ret_most = n >= 3 && !memcmp(p + n - 3, "...", 3) ? CLI_ARGS_MAX : *ret_most + 1;
+		*ret_most = is_open_ended(args) ? CLI_ARGS_MAX : *ret_most + 1;
 		p += n;
 		p += strspn(p, " ");
 	}
@@ -276,6 +283,7 @@ cli_main(const struct cli_command *commands, int argc, char **argv)
 			return cli_fail(CLI_USAGE, "too many words");
 		} else {
 			c.args[c.n_args++] = argv[i];
+			is_literal = is_open_ended(c.command->args);
 		}
 	}
 	if (globals[G_HELP])

@@ -56,27 +56,25 @@ cli_run_dir(const struct cli *c)
 	return path;
 }
 
+/* Installed and in bin/ all programs are in one directory; in a build directory the lab's are in
+ * theirs. */
 const char *
 cli_program(const char *name, char *out, size_t size)
 {
+	static const char *const where[] = { "", "../../lab/", "../../lab/switch/" };
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 
 	self[n > 0 ? n : 0] = 0;
 	slash = strrchr(self, '/');
-	if (!slash) {
-		snprintf(out, size, "%s", name);
-		return out;
+	if (slash)
+		slash[1] = 0;
+	for (size_t i = 0; i < COUNT(where); i++) {
+		snprintf(out, size, "%s%s%s", self, where[i], name);
+		if (access(out, X_OK) == 0)
+			return out;
 	}
-	*slash = 0;
-	snprintf(out, size, "%s/%s", self, name);
+	snprintf(out, size, "%s%s", self, name);
 	return out;
-}
-
-void
-cli_print_json(const struct json_t *v)
-{
-	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-	fputc('\n', stdout);
 }
