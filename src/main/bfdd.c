@@ -1027,7 +1027,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < CLIENTS; i++)
 		b.clients[i].fd = -1;
 	if (start(&b, &e) < 0) {
-		log_error("cannot start error="%s"", e.text);
+		log_error("cannot start error=\"%s\"", e.text);
 		return 1;
 	}
 	restore_sessions(&b, mono_now());
