@@ -74,7 +74,8 @@ void datapath_edge_address_remove(struct datapath_edge *d, struct fabric_number 
  * each; no packet is lost. */
 int datapath_edge_circuit_put(struct datapath_edge *d, uint32_t id,
 			      const uint64_t rate[DP_DIRECTIONS], struct err *e);
-void datapath_edge_circuit_remove(struct datapath_edge *d, uint32_t id, struct mono now);
+/* -EBUSY while a domain uses it. */
+int datapath_edge_circuit_remove(struct datapath_edge *d, uint32_t id, struct mono now);
 
 /* --- Domains ----------------------------------------------------------------------------------- */
 
@@ -87,6 +88,7 @@ struct datapath_domain {
 	uint16_t tpid;            /* of the outer tag: 0x88a8 or 0x8100 */
 	struct addr local, peer;  /* IPv4 */
 	uint8_t subnet_len;
+	uint16_t mtu;             /* largest IP packet to the customer; 0: any */
 	struct mac mac;           /* of the inner end of the veth (peer0): what the CE talks to */
 };
 /* New or changed. -EEXIST when another domain has these tags. */
@@ -122,7 +124,8 @@ struct datapath_route {
 };
 /* Replaces the domain's whole table by these routes, in any order, without duplicates: new lines are
  * filled, one word is stored, the old lines are freed after grace. 10,000 routes take well under 5 ms.
- * 255.255.255.255 itself never has a route. */
+ * 255.255.255.255 itself never has a route. -EAGAIN: room will be there after a few ticks. After a
+ * change of the domain's key its table must be committed again. */
 int datapath_edge_table_commit(struct datapath_edge *d, struct fabric_number number,
 			       const struct datapath_route *r, size_t n, struct mono now,
 			       struct err *e);

@@ -27,10 +27,10 @@ int datapath_host_vnet_put(struct datapath_host *d, struct fabric_number vnet, s
 			   struct err *e);
 /* Also its remote addresses and its table. Its NICs must be gone: -EBUSY. */
 int datapath_host_vnet_remove(struct datapath_host *d, struct fabric_number vnet, struct mono now);
-/* An address of the VNet on another host. */
+/* An address of the VNet on another host. -EEXIST while a local NIC has it. */
 int datapath_host_address_put(struct datapath_host *d, struct fabric_number vnet,
 			      const struct addr *a, uint16_t node, struct err *e);
-/* Local or remote. */
+/* Of another host; a local NIC's stays. */
 void datapath_host_address_remove(struct datapath_host *d, struct fabric_number vnet,
 				  const struct addr *a, struct mono now);
 

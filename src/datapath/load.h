@@ -43,12 +43,17 @@ void datapath_load_sweep(struct datapath_load *l,
 			 void *ctx);
 
 /* A set of descriptors to hand to a child; the caller closes them (datapath_fds_close()).
- *   DATAPATH_FOR_DAEMON  edged, hostd: all but ifs and the devmaps; link_up for reading only
- *   DATAPATH_FOR_BFD     bfdd: sizes (reading only) and link_up */
+ *   DATAPATH_FOR_DAEMON  edged, hostd: all but ifs, the devmaps and link_up
+ *   DATAPATH_FOR_BFD     bfdd: sizes and link_up
+ * A read-only descriptor of a map cannot be mmapped, so who must not write a map does not get it. */
 enum datapath_audience { DATAPATH_FOR_DAEMON, DATAPATH_FOR_BFD };
 int datapath_load_fds(struct datapath_load *l, enum datapath_audience who, struct datapath_fds *ret,
 		      struct err *e);
 void datapath_fds_close(struct datapath_fds *f);
+
+/* The descriptor of a loaded program by its name in the object, for BPF_PROG_TEST_RUN; the loader
+ * keeps it. -ENOENT. */
+int datapath_load_program(const struct datapath_load *l, const char *name);
 
 /* Removes every pin under dir (all layouts) and the directory: attachments and maps vanish once no
  * process holds them. */

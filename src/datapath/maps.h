@@ -20,8 +20,8 @@ const char *datapath_map_name(enum dp_map m);
 enum dp_map datapath_map_by_name(const char *name);
 
 struct datapath_maps;
-/* Maps every descriptor that is there. The descriptors may be closed afterwards. A descriptor opened
- * for reading only is mapped for reading only. -EPROTO when the layout is not this program's. */
+/* Maps every descriptor that is there, `sizes` for reading only. The descriptors may be closed
+ * afterwards. -EPROTO when the layout is not this program's. */
 int datapath_maps_open(const struct datapath_fds *fds, struct datapath_maps **ret, struct err *e);
 /* The same arrays in ordinary memory: tests and rehearsals. */
 struct datapath_maps *datapath_maps_memory(const struct dp_sizes *sizes);

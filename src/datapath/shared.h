@@ -210,7 +210,8 @@ struct dp_domain {
 	dp_u16 tpid_be;       /* of the outer tag */
 	dp_u16 n_tags;        /* 0, 1, 2 */
 	dp_u16 s, c;
-	dp_u32 flags;
+	dp_u16 mtu; /* largest IP packet towards the customer; 0: any */
+	dp_u16 flags;
 	dp_u32 policer[DP_DIRECTIONS]; /* 0: not policed */
 	dp_u32 meter[DP_DIRECTIONS];   /* 0: not metered */
 	dp_u32 pad[12];                /* IPv6 */
@@ -229,8 +230,9 @@ enum dp_number_kind { DP_NUMBER_NONE, DP_NUMBER_DOMAIN, DP_NUMBER_VNET };
 
 /* Exact match: (space, IPv4 address) -> value. Space is a VNet's fabric number, or 0 for nodes by
  * underlay address. Cuckoo: a key lives in one of its two buckets of four (one cache line each). A
- * reader looks at A, B and, having missed, at A again, since an element may just have been moved.
- * Key 0 is empty; DP_EXACT_DEAD is freed and waits for its grace period. */
+ * reader looks at A, B and, having missed, at A again, since an element may just have been moved;
+ * having read a value it compares the key again. A writer empties the key (0), fills the value, then
+ * the key: so a slot may be re-used at once. */
 struct dp_exact_slot {
 	dp_u64 key, value;
 };
@@ -238,7 +240,6 @@ struct dp_exact_bucket {
 	struct dp_exact_slot slot[4];
 };
 _Static_assert(sizeof(struct dp_exact_bucket) == 64, "dp_exact_bucket");
-#define DP_EXACT_DEAD (~0ull)
 #define DP_EXACT_KEY(space, addr) ((dp_u64)(space) << 32 | (dp_u32)(addr)) /* addr in CPU order */
 #define DP_SPACE_NODES 0
 /* Value: on edges and for remote NICs the node; for a local NIC its slot. */
@@ -414,5 +415,12 @@ struct dp_epoch {
 	dp_u64 pad[7];
 };
 _Static_assert(sizeof(struct dp_epoch) == 64, "dp_epoch");
+
+/* Constants of a load, in .rodata. */
+struct dp_constants {
+	dp_u32 n_meters, n_buckets;
+	dp_u32 n_ifs; /* a power of two */
+	dp_u32 n_unknown;
+};
 
 #define DP_ENCAP 28 /* outer IPv4 + GRE with key */

@@ -1,0 +1,488 @@
+/* The edge's packet path: trunk, fabric, and the namespaces' control packets. ARCHITECTURE.md tells
+ * a packet's way; shared.h the tables. */
+#include "common.bpf.h"
+
+/* --- Between trunk and domain ------------------------------------------------------------------ */
+
+/* Ethernet, none to two tags. CONTINUE: *ret is the domain, f->l3 what follows the tags. */
+static __always_inline int
+trunk_parse(struct frame *f, struct dp_domain **ret)
+{
+	__u64 port = if_find(f->ctx->ingress_ifindex);
+	struct dp_tag_row *row;
+	struct dp_domain *d;
+	__u32 s = 0, c = 0;
+	void *at = f->eth + 1;
+
+	if (DP_IF_KIND(port) != DP_IF_TRUNK)
+		return drop(f, DP_DROP_NO_PORT);
+	if (at > f->end)
+		return drop(f, DP_DROP_MALFORMED);
+	f->type = f->eth->h_proto;
+	if (f->type == ETH_P_SVLAN_BE || f->type == ETH_P_VLAN_BE) {
+		struct vlan_tag *t = at;
+
+		if ((void *)(t + 1) > f->end)
+			return drop(f, DP_DROP_MALFORMED);
+		s = bpf_ntohs(t->tci) & 0xfff;
+		f->type = t->type;
+		f->n_tags = 1;
+		at = t + 1;
+		if (f->type == ETH_P_VLAN_BE) {
+			t = at;
+			if ((void *)(t + 1) > f->end)
+				return drop(f, DP_DROP_MALFORMED);
+			c = bpf_ntohs(t->tci) & 0xfff;
+			f->type = t->type;
+			f->n_tags = 2;
+			at = t + 1;
+		}
+	}
+	f->l3 = at;
+	row = tags_at(DP_IF_VALUE(port) * 4096 + s);
+	if (row) {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			__u64 w = READ(row->word[i]);
+
+			if (DP_TAG_INNER(w) == (0x8000u | c))
+				f->slot = DP_TAG_SLOT(w);
+		}
+	}
+	if (!f->slot) {
+		__u32 i = (DP_IF_VALUE(port) * 31 + s * 7 + c) % constants.n_unknown;
+		struct dp_unknown *u = unknown_at(i);
+		__u64 now = bpf_ktime_get_coarse_ns();
+
+		if (u) {
+			if (!u->packets || now - u->last_ns > 10000000000ull) {
+				u->port = DP_IF_VALUE(port);
+				u->s = (__u16)s;
+				u->c = (__u16)c;
+				u->packets = 0;
+				u->first_ns = now;
+			}
+			if (u->port == DP_IF_VALUE(port) && u->s == s && u->c == c) {
+				u->packets++;
+				u->last_ns = now;
+			}
+		}
+		return drop(f, DP_DROP_NO_CIRCUIT);
+	}
+	d = domains_at(f->slot);
+	/* A frame with as many tags as the circuit has, of the right kind. */
+	if (!d || d->n_tags != f->n_tags || (f->n_tags && f->eth->h_proto != d->tpid_be))
+		return drop(f, DP_DROP_NO_CIRCUIT);
+	*ret = d;
+	return CONTINUE;
+}
+
+/* Without its tags into the domain's namespace. */
+static __always_inline int
+punt(const struct frame *f, const struct dp_domain *d, __u32 class, __u32 rate_reason, __u32 event)
+{
+	struct dp_policer *p = control_at(f->slot * DP_CONTROLS + class);
+	struct ethhdr eth = *f->eth;
+	void *data;
+
+	if (!p || !police(p, 1))
+		return drop(f, rate_reason);
+	if (f->n_tags && bpf_xdp_adjust_head(f->ctx, (int)(4 * f->n_tags)))
+		return drop(f, DP_DROP_ADJUST);
+	data = (void *)(long)f->ctx->data;
+	if (data + sizeof(eth) > (void *)(long)f->ctx->data_end)
+		return drop(f, DP_DROP_ADJUST);
+	eth.h_proto = f->type;
+	__builtin_memcpy(data, &eth, sizeof(eth));
+	count(f, event);
+	if (bpf_redirect_map(&tx_domain, d->number, 0) != XDP_REDIRECT)
+		return drop(f, DP_DROP_NO_PORT);
+	return XDP_REDIRECT;
+}
+
+/* ARP only between the two configured addresses. */
+static __always_inline int
+trunk_arp(const struct frame *f, const struct dp_domain *d)
+{
+	struct arp *a = f->l3;
+	__be32 spa, tpa;
+
+	if ((void *)(a + 1) > f->end)
+		return drop(f, DP_DROP_MALFORMED);
+	__builtin_memcpy(&spa, a->spa, 4);
+	__builtin_memcpy(&tpa, a->tpa, 4);
+	if (spa != d->peer_be || tpa != d->local_be)
+		return drop(f, DP_DROP_ARP_FOREIGN);
+	return punt(f, d, DP_CONTROL_ARP, DP_DROP_ARP_RATE, DP_EVENT_PUNT_ARP);
+}
+
+/* To the edge itself: BGP and BFD from the configured peer, ICMP from the link subnet. */
+static __always_inline int
+trunk_control(const struct frame *f, const struct dp_domain *d)
+{
+	struct iphdr *ip = f->l3;
+	void *l4 = (void *)ip + ip->ihl * 4;
+
+	if (ip->frag_off & IP_FRAGMENT_BE)
+		return drop(f, DP_DROP_CONTROL_FRAGMENT);
+	if (l4 + 8 > f->end)
+		return drop(f, DP_DROP_MALFORMED);
+	if (ip->protocol == IPPROTO_ICMP) {
+		if ((ip->saddr & d->mask_be) != d->subnet_be)
+			return drop(f, DP_DROP_CONTROL_FOREIGN);
+		return punt(f, d, DP_CONTROL_ICMP, DP_DROP_ICMP_RATE, DP_EVENT_PUNT_ICMP);
+	}
+	if (ip->saddr != d->peer_be)
+		return drop(f, DP_DROP_CONTROL_FOREIGN);
+	if (ip->protocol == IPPROTO_TCP) {
+		__be16 sport = *(__be16 *)l4, dport = *(__be16 *)(l4 + 2);
+
+		if (sport == bpf_htons(PORT_BGP) || dport == bpf_htons(PORT_BGP))
+			return punt(f, d, DP_CONTROL_SESSION, DP_DROP_CONTROL_RATE,
+				    DP_EVENT_PUNT_BGP);
+	} else if (ip->protocol == IPPROTO_UDP) {
+		__be16 port = *(__be16 *)(l4 + 2);
+
+		if (port == bpf_htons(PORT_BFD) || port == bpf_htons(PORT_BFD_ECHO)) {
+			if (ip->ttl != 255) /* RFC 5881 5 */
+				return drop(f, DP_DROP_CONTROL_TTL);
+			return punt(f, d, DP_CONTROL_SESSION, DP_DROP_CONTROL_RATE,
+				    DP_EVENT_PUNT_BFD);
+		}
+	}
+	return drop(f, DP_DROP_CONTROL_SERVICE);
+}
+
+static __always_inline _Bool
+is_customer_side(const struct dp_domain *d, __u32 slot, __u32 addr)
+{
+	return !!(lpm_find(slot, d->number, addr) & DP_RESULT_SOURCE);
+}
+
+/* An ICMP error from a router whose own address is announced nowhere passes if the packet it quotes
+ * does: one that we sent to a customer-side destination, from where the error now goes. */
+static __always_inline _Bool
+is_error_about_ours(const struct frame *f, const struct dp_domain *d)
+{
+	struct iphdr *ip = f->l3;
+	struct icmp *icmp = (void *)ip + ip->ihl * 4;
+	struct iphdr *quote = (void *)(icmp + 1);
+
+	if (ip->protocol != IPPROTO_ICMP || ip->frag_off & IP_OFFSET_BE ||
+	    (void *)(quote + 1) > f->end)
+		return 0;
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_EXCEEDED &&
+	    icmp->type != ICMP_PARAMETER)
+		return 0;
+	return quote->saddr == ip->daddr && is_customer_side(d, f->slot, bpf_ntohl(quote->daddr));
+}
+
+static __always_inline int
+source_check(const struct frame *f, const struct dp_domain *d)
+{
+	if (is_customer_side(d, f->slot, f->src) || is_error_about_ours(f, d))
+		return CONTINUE;
+	return drop(f, DP_DROP_SRC_SPOOF);
+}
+
+/* A customer's destination: the node where it lives. */
+static __always_inline int
+trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w)
+{
+	__u32 r = lpm_find(f->slot, d->number, f->dst);
+	__u64 home, *number;
+
+	switch (DP_RESULT_KIND(r)) {
+	case DP_KIND_VNET:
+		break;
+	case DP_KIND_CUSTOMER:
+	case DP_KIND_LINK:
+		return drop(f, DP_DROP_HAIRPIN);
+	case DP_KIND_BLACKHOLE:
+		return drop(f, DP_DROP_BLACKHOLE);
+	default:
+		return drop(f, DP_DROP_NO_ROUTE);
+	}
+	number = numbers_at(DP_RESULT_VALUE(r));
+	if (!number || DP_NUMBER_KIND(*number) != DP_NUMBER_VNET)
+		return drop(f, DP_DROP_NO_ROUTE);
+	home = exact_find(DP_RESULT_VALUE(r), f->dst);
+	if (!home)
+		return drop(f, DP_DROP_NO_NIC);
+	return way_load(f, w, DP_EXACT_NODE(home), DP_NUMBER_KEY(*number));
+}
+
+/* Last before the packet leaves for good: what the contract is about. */
+static __always_inline int
+charge(const struct frame *f, const struct dp_domain *d, int direction)
+{
+	__u32 slot = d->policer[direction];
+	struct dp_policer *p = slot ? policers_at(slot) : 0;
+
+	if (p && !police(p, f->len))
+		return drop(f, DP_DROP_POLICED);
+	meter(f, d->meter[direction]);
+	return CONTINUE;
+}
+
+static __always_inline int
+trunk_run(struct frame *f)
+{
+	struct dp_domain *d = 0;
+	struct way w = {};
+	struct iphdr *ip;
+	int v;
+
+	v = trunk_parse(f, &d);
+	if (v != CONTINUE)
+		return v;
+	if (!d)
+		return XDP_DROP; /* cannot be: for the verifier */
+	if (f->type == ETH_P_ARP_BE)
+		return trunk_arp(f, d);
+	if (f->type != ETH_P_IP_BE)
+		return drop(f, f->type == ETH_P_IPV6_BE ? DP_DROP_IPV6 : DP_DROP_NOT_IP);
+	if (!mac_equal(f->eth->h_dest, d->mac))
+		return drop(f, DP_DROP_NOT_OUR_MAC);
+	v = ipv4_parse(f);
+	if (v != CONTINUE)
+		return v;
+	ip = f->l3;
+	if (ip->daddr == d->local_be)
+		return trunk_control(f, d);
+	if (ipv4_is_multicast(f->dst))
+		return drop(f, DP_DROP_MULTICAST);
+	v = source_check(f, d);
+	if (v != CONTINUE)
+		return v;
+	if (ip->ttl <= 1)
+		return drop(f, DP_DROP_TTL);
+	v = trunk_lookup(f, d, &w);
+	if (v != CONTINUE)
+		return v;
+	v = charge(f, d, DP_IN);
+	if (v != CONTINUE)
+		return v;
+	ttl_decrement(ip);
+	return encap_send(f, &w);
+}
+
+/* --- From the fabric to a customer ------------------------------------------------------------- */
+
+/* The table this node keeps for the key, and whether the sender may use it. */
+static __always_inline int
+domain_by_key(struct frame *f, const struct outer *o, struct dp_domain **ret)
+{
+	__u64 *w = numbers_at(o->key >> 12);
+	__u64 number = w ? READ(*w) : 0;
+
+	if (DP_NUMBER_KIND(number) != DP_NUMBER_DOMAIN)
+		return drop(f, DP_DROP_KEY_UNKNOWN);
+	if ((o->key & ~DP_KEY_LOCAL_ONLY) != DP_NUMBER_KEY(number))
+		return drop(f, DP_DROP_KEY_STALE);
+	/* Hosts use the plain key, the pair's other edge the local-only one. */
+	if (o->role != (o->key & DP_KEY_LOCAL_ONLY ? DP_ROLE_PAIR : DP_ROLE_HOST))
+		return drop(f, DP_DROP_KEY_ROLE);
+	f->slot = DP_NUMBER_INDEX(number);
+	*ret = domains_at(f->slot);
+	return *ret ? CONTINUE : drop(f, DP_DROP_KEY_UNKNOWN);
+}
+
+/* The inner source is an address of a VNet that this domain imports, and lives on the node that sent
+ * the packet (a repaired one: on some node; the other edge has checked). */
+static __always_inline int
+fabric_source_check(const struct frame *f, const struct dp_domain *d, const struct outer *o)
+{
+	__u32 r = lpm_find(f->slot, d->number, f->src);
+	__u64 home;
+
+	if (DP_RESULT_KIND(r) != DP_KIND_VNET)
+		return drop(f, DP_DROP_SRC_FABRIC);
+	home = exact_find(DP_RESULT_VALUE(r), f->src);
+	if (!home || (o->role == DP_ROLE_HOST && DP_EXACT_NODE(home) != o->from))
+		return drop(f, DP_DROP_SRC_FABRIC);
+	return CONTINUE;
+}
+
+static __always_inline _Bool
+is_usable(const struct dp_nh *nh, _Bool is_repaired)
+{
+	return !(is_repaired && nh->kind != DP_NH_CE) && link_is_up(nh->link);
+}
+
+/* The next hop to use: the first that is up; for a repaired packet, the first of our own. */
+static __always_inline int
+choose(const struct frame *f, const struct dp_domain *d, _Bool is_repaired, __u32 first,
+       struct dp_nh **ret)
+{
+	struct dp_nh *nh = nhs_at(first);
+
+	if (nh && nh->owner == d->number && !is_usable(nh, is_repaired) && nh->backup) {
+		struct dp_nh *backup = nhs_at(nh->backup);
+
+		if (backup)
+			nh = backup;
+	}
+	if (!nh || nh->owner != d->number)
+		return drop(f, DP_DROP_STALE_ELEMENT);
+	if (!is_usable(nh, is_repaired))
+		return drop(f, is_repaired ? DP_DROP_REPAIR_EXHAUSTED : DP_DROP_LINK_DOWN);
+	*ret = nh;
+	return CONTINUE;
+}
+
+static __always_inline int
+fabric_lookup(const struct frame *f, const struct dp_domain *d, _Bool is_repaired,
+	      struct dp_nh **ret)
+{
+	__u32 r = lpm_find(f->slot, d->number, f->dst);
+
+	switch (DP_RESULT_KIND(r)) {
+	case DP_KIND_CUSTOMER:
+		return choose(f, d, is_repaired, DP_RESULT_VALUE(r), ret);
+	case DP_KIND_VNET: /* not transitive */
+		return drop(f, DP_DROP_HAIRPIN);
+	case DP_KIND_BLACKHOLE:
+		return drop(f, DP_DROP_BLACKHOLE);
+	default:
+		return drop(f, DP_DROP_NO_ROUTE);
+	}
+}
+
+/* From n_in bytes of headers before the IP packet to Ethernet and the domain's tags. */
+static __always_inline int
+tags_push(const struct frame *f, const struct dp_domain *d, int n_in, __u64 dst, __u64 src,
+	  __be16 type)
+{
+	int n_out = (int)sizeof(struct ethhdr) + 4 * d->n_tags;
+	struct ethhdr *eth;
+	struct vlan_tag *t;
+
+	if (bpf_xdp_adjust_head(f->ctx, n_in - n_out))
+		return drop(f, DP_DROP_ADJUST);
+	eth = (void *)(long)f->ctx->data;
+	t = (void *)(eth + 1);
+	/* Two tags' room is there in every case: an IP header follows. */
+	if ((void *)(t + 2) > (void *)(long)f->ctx->data_end)
+		return drop(f, DP_DROP_ADJUST);
+	mac_write(eth->h_dest, dst);
+	mac_write(eth->h_source, src);
+	eth->h_proto = d->n_tags ? d->tpid_be : type;
+	if (d->n_tags) {
+		t[0] = (struct vlan_tag){ bpf_htons(d->s), d->n_tags == 2 ? ETH_P_VLAN_BE : type };
+		if (d->n_tags == 2)
+			t[1] = (struct vlan_tag){ bpf_htons(d->c), type };
+	}
+	return port_send(f, d->trunk);
+}
+
+static __always_inline int
+customer_send(const struct frame *f, const struct dp_domain *d)
+{
+	struct iphdr *ip = f->l3;
+	__u64 mac = READ(d->peer_mac);
+	int v;
+
+	if (ip->ttl <= 1)
+		return drop(f, DP_DROP_TTL);
+	if (!mac)
+		return drop(f, DP_DROP_NO_NEIGHBOUR);
+	if (d->mtu && f->len > d->mtu)
+		return drop(f, DP_DROP_TOO_BIG);
+	v = charge(f, d, DP_OUT);
+	if (v != CONTINUE)
+		return v;
+	ttl_decrement(ip);
+	return tags_push(f, d, sizeof(struct encap), mac, d->mac, ETH_P_IP_BE);
+}
+
+/* To the other edge, under the local-only key: neither policed nor metered here, and no hop. */
+static __always_inline int
+repair_send(const struct frame *f, const struct dp_nh *nh)
+{
+	struct way w = {};
+	int v = way_load(f, &w, nh->node, nh->key);
+
+	if (v != CONTINUE)
+		return v;
+	count(f, DP_EVENT_REPAIRED);
+	return encap_write(f, &w);
+}
+
+static __always_inline int
+fabric_run(struct frame *f)
+{
+	struct outer o = {};
+	struct dp_domain *d = 0;
+	struct dp_nh *nh = 0;
+	int v;
+
+	v = fabric_parse(f, &o);
+	if (v != CONTINUE)
+		return v;
+	v = domain_by_key(f, &o, &d);
+	if (v != CONTINUE)
+		return v;
+	if (!d)
+		return XDP_DROP;
+	v = fabric_source_check(f, d, &o);
+	if (v != CONTINUE)
+		return v;
+	v = fabric_lookup(f, d, o.role == DP_ROLE_PAIR, &nh);
+	if (v != CONTINUE)
+		return v;
+	if (!nh)
+		return XDP_DROP;
+	return nh->kind == DP_NH_CE ? customer_send(f, d) : repair_send(f, nh);
+}
+
+/* --- From a domain's namespace to its customer ------------------------------------------------- */
+
+static __always_inline int
+domain_run(struct frame *f)
+{
+	__u64 port = if_find(f->ctx->ingress_ifindex);
+	struct dp_domain *d;
+	__u64 *number;
+	__be32 dst;
+	int v;
+
+	if (DP_IF_KIND(port) != DP_IF_DOMAIN)
+		return drop(f, DP_DROP_NO_PORT);
+	number = numbers_at(DP_IF_VALUE(port));
+	if (!number || DP_NUMBER_KIND(*number) != DP_NUMBER_DOMAIN)
+		return drop(f, DP_DROP_NO_PORT);
+	f->slot = DP_NUMBER_INDEX(*number);
+	d = domains_at(f->slot);
+	if (!d)
+		return drop(f, DP_DROP_NO_PORT);
+	if ((void *)(f->eth + 1) > f->end)
+		return drop(f, DP_DROP_MALFORMED);
+	f->l3 = f->eth + 1;
+	f->type = f->eth->h_proto;
+	if (f->type == ETH_P_ARP_BE) {
+		struct arp *a = f->l3;
+
+		if ((void *)(a + 1) > f->end)
+			return drop(f, DP_DROP_MALFORMED);
+		__builtin_memcpy(&dst, a->tpa, 4);
+	} else if (f->type == ETH_P_IP_BE) {
+		v = ipv4_parse(f);
+		if (v != CONTINUE)
+			return v;
+		dst = ((struct iphdr *)f->l3)->daddr;
+	} else {
+		return drop(f, f->type == ETH_P_IPV6_BE ? DP_DROP_IPV6 : DP_DROP_NOT_IP);
+	}
+	if ((dst & d->mask_be) != d->subnet_be)
+		return drop(f, DP_DROP_OUT_OF_SUBNET);
+	count(f, DP_EVENT_CONTROL_OUT);
+	return tags_push(f, d, sizeof(struct ethhdr), mac_read(f->eth->h_dest),
+			 mac_read(f->eth->h_source), f->type);
+}
+
+PROGRAM(edge_trunk, trunk_run)
+PROGRAM(edge_fabric, fabric_run)
+PROGRAM(edge_domain, domain_run)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
