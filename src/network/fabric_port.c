@@ -1,0 +1,167 @@
+/* Wayleave.Fabric/ports: a provider's trunk, one port on each edge of a pair. Circuits are placed
+ * on a port pair that has bandwidth left; S-tags are unique within it. How much is used stands in
+ * the port's own state. */
+#include "network/node.h"
+
+static const struct arm_prop port_props[] = {
+	{ .name = "edgePair", .kind = ARM_REF, .flags = ARM_REQUIRED | ARM_FIXED,
+	  .ref_type = "Wayleave.Fabric/edgePairs" },
+	{ .name = "serviceProviderName", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED },
+	{ .name = "primaryInterface", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED,
+	  .min = 1, .max = 15 },
+	{ .name = "secondaryInterface", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED,
+	  .min = 1, .max = 15 },
+	{ .name = "bandwidthInMbps", .kind = ARM_INT, .flags = ARM_REQUIRED, .min = 1,
+	  .max = 1600000 },
+	{ .name = "overprovisionFactor", .kind = ARM_INT, .min = 1, .max = 100, .def = "2" },
+	{ .name = "serviceProvider", .kind = ARM_REF, .flags = ARM_READ_ONLY,
+	  .ref_type = "Wayleave.Fabric/providers" },
+	{ .name = "primaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
+	{ .name = "secondaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
+	{ .name = "peeringLocation", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
+	{ .name = "usedBandwidthInMbps", .kind = ARM_INT, .flags = ARM_READ_ONLY },
+	{ .name = "remainingBandwidthInMbps", .kind = ARM_INT, .flags = ARM_READ_ONLY },
+	{ 0 },
+};
+
+const struct arm_resource *
+port_pair(struct arm_snapshot *s, const struct arm_resource *port)
+{
+	const char *id = arm_ref(port->body, "properties.edgePair");
+
+	return id ? arm_get(s, id) : NULL;
+}
+
+uint32_t
+port_used_mbps(const struct arm_resource *port)
+{
+	return (uint32_t)arm_int(port->hidden, "usedMbps", 0);
+}
+
+uint32_t
+port_capacity_mbps(const struct arm_resource *port)
+{
+	return (uint32_t)(arm_int(port->body, "properties.bandwidthInMbps", 0) *
+			  arm_int(port->body, "properties.overprovisionFactor", 1));
+}
+
+/* The provider's registration is what all its trunks refer to: found from there. */
+#define REF_TRUNK "properties.serviceProvider"
+
+size_t
+provider_ports(struct arm_snapshot *s, const char *provider, const char *location,
+	       const struct arm_resource ***ret)
+{
+	const char *owner = arm_claim_owner(s, CLAIM_PROVIDER, provider);
+	struct arm_referrer *refs;
+	size_t n = owner ? arm_referrers(s, owner, false, REF_TRUNK, &refs) : 0, n_ports = 0;
+
+	*ret = NEW_ARRAY(s->arena, const struct arm_resource *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct arm_resource *port = arm_get(s, refs[i].owner);
+		const struct arm_resource *pair = port ? port_pair(s, port) : NULL;
+
+		if (pair && !port->is_deleting && !pair->is_deleting &&
+		    !strcmp(arm_str(pair->body, "properties.peeringLocation", ""), location))
+			(*ret)[n_ports++] = port;
+	}
+	return n_ports;
+}
+
+static const char *const interface_of[] = { "properties.primaryInterface",
+					    "properties.secondaryInterface" };
+
+static int
+port_create(struct arm_plan *p)
+{
+	struct arm_error *e = p->s->error;
+	json_t *body = p->want->body;
+	const char *name = arm_str(body, "properties.serviceProviderName", "");
+	const struct catalogue_provider *cp = catalogue_provider(network_catalogue(p->s), name);
+	const struct arm_resource *pair = port_pair(p->s, p->want);
+	if (!pair)
+		return arm_refuse_at(e, 400, "InvalidResourceReference", "properties.edgePair",
+				     "There is no such edge pair.");
+	if (!cp || !arm_claim_owner(p->s, CLAIM_PROVIDER, name))
+		return arm_refuse_at(e, 400, "InvalidServiceProvider",
+				     "properties.serviceProviderName",
+				     "Service provider '%s' is not registered: PUT a "
+				     "Wayleave.Fabric/providers for it first.",
+				     name);
+	const char *location = arm_str(pair->body, "properties.peeringLocation", "");
+
+	if (!catalogue_offer(cp, location))
+		return arm_refuse_at(e, 400, "InvalidPeeringLocation", "properties.edgePair",
+				     "The catalogue does not have %s at %s.", name, location);
+	if (arm_claim(p, NULL, CLAIM_PORT_NAME, p->want->name, NULL) < 0)
+		return arm_refuse(e, 409, "Conflict", "There is a port named '%s' already.",
+				  p->want->name);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *dev = arm_str(body, interface_of[i], "");
+		const char *device = arena_printf(p->s->arena, "%s/%s", pair_edge(pair, i), dev);
+
+		if (arm_claim(p, NULL, CLAIM_PORT_DEVICE, device, NULL) < 0)
+			return arm_refuse(e, 409, "Conflict", "%s is another port's already.",
+					  device);
+		arm_set(body, i ? "properties.secondaryAzurePort" : "properties.primaryAzurePort",
+			json_textf("%s-%s", pair_edge(pair, i), dev));
+	}
+	arm_set(body, "properties.serviceProvider",
+		json_reference(arm_claim_owner(p->s, CLAIM_PROVIDER, name)));
+	return 0;
+}
+
+static int
+port_plan(struct arm_plan *p)
+{
+	if (p->verb == ARM_VERB_CREATE) {
+		int r = port_create(p);
+
+		if (r < 0)
+			return r;
+	}
+	if (p->want && port_capacity_mbps(p->want) < port_used_mbps(p->want))
+		return arm_refuse_at(p->s->error, 409, "PortInUse", "properties.bandwidthInMbps",
+				     "Circuits use %u Mbps of this port pair.",
+				     port_used_mbps(p->want));
+	return 0;
+}
+
+static int
+port_view(struct arm_snapshot *s, const struct arm_resource *r, json_t *out)
+{
+	const struct arm_resource *pair = port_pair(s, r);
+	uint32_t used = port_used_mbps(r);
+
+	if (pair)
+		arm_set(out, "properties.peeringLocation",
+			json_string(arm_str(pair->body, "properties.peeringLocation", "")));
+	arm_set(out, "properties.usedBandwidthInMbps", json_integer(used));
+	arm_set(out, "properties.remainingBandwidthInMbps",
+		json_integer((json_int_t)port_capacity_mbps(r) - used));
+	return 0;
+}
+
+static int
+port_compile(struct arm_snapshot *s, const struct arm_resource *r)
+{
+	const struct arm_resource *pair = port_pair(s, r);
+
+	for (unsigned i = 0; pair && i < 2; i++)
+		arm_emit(s, pair_edge(pair, i), "port", r->name,
+			 json_pack("{s:s, s:s}", "dev",
+				   arm_str(r->body, interface_of[i], ""), "encapsulation", "qinq"));
+	return 0;
+}
+
+const struct arm_type fabric_port_type = {
+	.ns = "Wayleave.Fabric",
+	.name = "ports",
+	.flags = ARM_TRACKED,
+	.props = port_props,
+	.in_use_code = "PortInUse",
+	.in_use_status = 409,
+	.plan = port_plan,
+	.compile = port_compile,
+	.view = port_view,
+};

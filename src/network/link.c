@@ -1,0 +1,126 @@
+/* Links: a connection joins a gateway (so a VNet) to a circuit. Who is linked with whom is read
+ * from the references between the aggregates; nothing is stored twice. */
+#include "network/types.h"
+
+const struct arm_resource *
+gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw)
+{
+	const char *subnet = arm_ref(json_array_get(collection_of(gw->body, "ipConfigurations"), 0),
+				     "properties.subnet");
+
+	/* A subnet's aggregate is its VNet. */
+	return subnet ? arm_get(s, subnet) : NULL;
+}
+
+static bool
+is_there(const struct arm_resource *r)
+{
+	return r && !r->is_deleting;
+}
+
+static bool
+link_resolve(struct arm_snapshot *s, const char *connection, struct link *ret)
+{
+	ret->connection = arm_get(s, connection);
+	if (!is_there(ret->connection) || ret->connection->type != &connection_type)
+		return false;
+	const char *gw = arm_ref(ret->connection->body, REF_GATEWAY);
+	const char *peer = arm_ref(ret->connection->body, REF_PEER);
+
+	ret->gateway = gw ? arm_get(s, gw) : NULL;
+	ret->circuit = peer ? arm_get(s, peer) : NULL;
+	ret->vnet = is_there(ret->gateway) ? gateway_vnet(s, ret->gateway) : NULL;
+	return is_there(ret->vnet) && is_there(ret->circuit);
+}
+
+static int
+by_connection(const void *a, const void *b)
+{
+	return strcmp(((const struct link *)a)->connection->fold,
+		      ((const struct link *)b)->connection->fold);
+}
+
+static size_t
+links_to(struct arm_snapshot *s, const char *to, const char *kind, struct link **ret)
+{
+	struct arm_referrer *refs;
+	size_t n = arm_referrers(s, to, false, kind, &refs), n_links = 0;
+
+	*ret = NEW_ARRAY(s->arena, struct link, n + 1);
+	for (size_t i = 0; i < n; i++)
+		n_links += link_resolve(s, refs[i].owner, &(*ret)[n_links]);
+	qsort(*ret, n_links, sizeof(**ret), by_connection);
+	return n_links;
+}
+
+size_t
+links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit, struct link **ret)
+{
+	return links_to(s, circuit->fold, REF_PEER, ret);
+}
+
+size_t
+links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret)
+{
+	const char *gw = arm_claim_owner(s, CLAIM_GATEWAY, vnet->fold);
+
+	*ret = NULL;
+	return gw ? links_to(s, gw, REF_GATEWAY, ret) : 0;
+}
+
+size_t
+vnet_nics(struct arm_snapshot *s, const char *vnet, const char ***ret)
+{
+	struct arm_referrer *refs;
+	size_t n = arm_referrers(s, vnet, true, "properties.ipConfigurations.properties.subnet",
+				 &refs),
+	       n_nics = 0;
+
+	*ret = NEW_ARRAY(s->arena, const char *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct arm_resource *r = arm_get(s, refs[i].owner);
+
+		if (is_there(r) && r->type == &nic_type &&
+		    (!n_nics || strcmp((*ret)[n_nics - 1], refs[i].owner) != 0))
+			(*ret)[n_nics++] = refs[i].owner;
+	}
+	return n_nics;
+}
+
+void
+link_recompile(struct arm_plan *p, const char *circuit, const char *vnet)
+{
+	const char **nics;
+
+	if (circuit)
+		arm_recompile(p, circuit);
+	if (!vnet)
+		return;
+	arm_recompile(p, vnet);
+	for (size_t i = 0, n = vnet_nics(p->s, vnet, &nics); i < n; i++)
+		arm_recompile(p, nics[i]);
+}
+
+size_t
+vnet_prefixes(struct arm_snapshot *s, const struct arm_resource *vnet, struct prefix **ret)
+{
+	const json_t *list = arm_at(vnet->body, "properties.addressSpace.addressPrefixes");
+	size_t n = 0, i;
+	json_t *text;
+
+	*ret = NEW_ARRAY(s->arena, struct prefix, json_array_size(list) + 1);
+	json_array_foreach(list, i, text) {
+		struct err e;
+
+		if (json_is_string(text) &&
+		    rule_vnet_prefix(json_string_value(text), &(*ret)[n], &e) == 0)
+			n++;
+	}
+	return n;
+}
+
+uint32_t
+vnet_number(const struct arm_resource *vnet)
+{
+	return (uint32_t)arm_int(vnet->hidden, "number", 0);
+}

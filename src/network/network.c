@@ -1,0 +1,114 @@
+/* The providers' tables and what all types share. */
+#include "network/network.h"
+
+#include "base/mem.h"
+#include "network/types.h"
+
+#include <stdarg.h>
+
+struct network {
+	struct catalogue *catalogue;
+};
+
+static const struct arm_type *const network_types[] = {
+	&circuit_type,	    &cross_connection_type, &vnet_type,	     &nic_type,
+	&gateway_type,	    &connection_type,	    &public_ip_type, NULL,
+};
+
+static const struct arm_type *const fabric_types[] = {
+	&fabric_location_type, &fabric_pair_type, &fabric_port_type, &fabric_provider_type,
+	&fabric_host_type,     NULL,
+};
+
+static const struct arm_provider microsoft_network = {
+	.ns = "Microsoft.Network",
+	.floor = "2015-01-01",
+	.types = network_types,
+	.reads = network_reads,
+};
+
+static const struct arm_provider wayleave_fabric = {
+	.ns = "Wayleave.Fabric",
+	.floor = "2026-01-01",
+	.types = fabric_types,
+};
+
+const struct arm_provider *const network_providers[] = { &microsoft_network, &wayleave_fabric,
+							 NULL };
+
+int
+network_open(const char *dir, struct network **ret, struct err *e)
+{
+	AUTO(network) n = mem_alloc(sizeof(*n));
+	int r = catalogue_open(dir, &n->catalogue, e);
+
+	if (r < 0)
+		return r;
+	*ret = TAKE(n);
+	return 0;
+}
+
+void
+network_destroy(struct network *n)
+{
+	if (!n)
+		return;
+	catalogue_destroy(n->catalogue);
+	free(n);
+}
+
+const struct catalogue *
+network_catalogue(const struct arm_snapshot *s)
+{
+	return ((const struct network *)s->ctx)->catalogue;
+}
+
+json_t *
+network_locations(struct arm_snapshot *s, void *ctx)
+{
+	const struct catalogue *c = ((const struct network *)ctx)->catalogue;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < catalogue_n_regions(c); i++) {
+		const struct catalogue_region *r = catalogue_region_at(c, i);
+		json_t *regional = json_textf("(%s) %s", r->geo->name, r->display);
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "name", r->name,
+					"displayName", r->display, "regionalDisplayName", regional,
+					"metadata", "geographyGroup", r->geo->name, "regionType",
+					"Physical", "regionCategory", "Recommended"));
+	}
+	return list;
+}
+
+json_t *
+json_textf(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_t *j = json_vsprintf(fmt, ap);
+	va_end(ap);
+	return j ? j : json_string("");
+}
+
+json_t *
+json_reference(const char *id)
+{
+	return json_pack("{s:s}", "id", id);
+}
+
+json_t *
+collection_of(const json_t *body, const char *name)
+{
+	return json_object_get(json_object_get(body, "properties"), name);
+}
+
+bool
+text_equal(const char *a, const char *b)
+{
+	if (!a || !b)
+		return a == b;
+	return !strcasecmp(a, b);
+}

@@ -1,0 +1,117 @@
+/* Inside src/network: the types, and how aggregates find one another. */
+#pragma once
+
+#include "arm/type.h"
+#include "network/catalogue.h"
+#include "network/rules.h"
+
+extern const struct arm_type circuit_type, cross_connection_type, vnet_type, nic_type,
+	gateway_type, connection_type, public_ip_type;
+extern const struct arm_type peering_type, authorization_type, subnet_type;
+extern const struct arm_type fabric_location_type, fabric_pair_type, fabric_port_type,
+	fabric_provider_type, fabric_host_type;
+extern const struct arm_action network_reads[];
+
+const struct catalogue *network_catalogue(const struct arm_snapshot *s);
+
+/* Names of claim spaces: what only one may have. */
+#define CLAIM_FABRIC_NUMBER "fabric-number"         /* domains and VNets share 20 bits */
+#define CLAIM_NODE_NUMBER "node-number"             /* edges and hosts share 1..4095 */
+#define CLAIM_NODE_NAME "node-name"
+#define CLAIM_UNDERLAY "underlay-address"
+#define CLAIM_LOCATION "fabric-location"            /* peering location -> fabric location */
+#define CLAIM_PROVIDER "fabric-provider"            /* provider's name -> fabric provider */
+#define CLAIM_PORT_NAME "port-name"
+#define CLAIM_PORT_DEVICE "port-device"             /* "edge-a/trunk0" */
+#define CLAIM_SERVICE_KEY "service-key"
+#define CLAIM_MAC "nic-mac"
+#define CLAIM_GATEWAY "vnet-gateway"                /* VNet -> its ExpressRoute gateway */
+#define CLAIM_LINK "gateway-circuit"                /* "gateway circuit" -> connection */
+#define CLAIM_ATTACHMENT "nic-host"                 /* NIC -> host */
+
+/* Kinds of references. */
+#define REF_PEER "properties.peer"
+#define REF_GATEWAY "properties.virtualNetworkGateway1"
+
+/* ---- values in bodies ---- */
+
+json_t *json_textf(const char *fmt, ...) PRINTF(1, 2);
+json_t *json_reference(const char *id); /* {"id": id} */
+/* Elements of properties.<collection>; NULL (empty) when absent. */
+json_t *collection_of(const json_t *body, const char *name);
+bool text_equal(const char *a, const char *b); /* without case; NULL equals NULL */
+
+/* ---- circuits (circuit.c, peering.c) ---- */
+
+/* The edge of each path: 0 primary, 1 secondary; and the ports as the API names them. */
+struct circuit_place {
+	const struct arm_resource *port, *pair;
+	const char *edge[2];
+	const char *device_port[2];
+};
+/* false: the circuit has no place (being made). */
+bool circuit_place(struct arm_snapshot *s, const struct arm_resource *circuit,
+		   struct circuit_place *ret);
+const struct arm_resource *circuit_cross_connection(struct arm_snapshot *s,
+						    const struct arm_resource *circuit);
+enum provider_state circuit_provider_state(struct arm_snapshot *s,
+					   const struct arm_resource *circuit);
+struct sku circuit_sku(const struct arm_resource *circuit);
+uint32_t circuit_mbps(const struct arm_resource *circuit);
+const char *circuit_service_key(const struct arm_resource *circuit);
+/* The fabric number of a peering's domain; 0: none. */
+uint32_t circuit_domain_number(const struct arm_resource *circuit, const char *peering);
+
+#define PEERING_PRIVATE "AzurePrivatePeering"
+#define PEERING_MICROSOFT "MicrosoftPeering"
+
+extern const struct arm_prop peering_props[];
+/* By which API a peering is being written. */
+enum peering_writer { WRITER_CUSTOMER, WRITER_PROVIDER };
+/* One peering by itself; stamps who wrote it if it differs from have. */
+int peering_check(struct arm_plan *p, enum peering_writer by, json_t *have, json_t *want);
+/* All peerings of a circuit together; gives numbers to new ones. circuit may be edited. */
+int peerings_settle(struct arm_plan *p, struct arm_resource *circuit);
+/* "<service key>/AzurePrivatePeering". */
+const char *domain_key(struct arena *a, const struct arm_resource *circuit, const char *peering);
+/* Emits circuit and domains for both edges. */
+int circuit_compile(struct arm_snapshot *s, const struct arm_resource *r);
+/* Writes the circuit's peerings into the cross connection, in its form. */
+void cross_connection_mirror(const struct arm_resource *circuit, struct arm_resource *xc);
+/* Actions below a peering, for circuits; and with the cross connection's row names. */
+extern const struct arm_action circuit_peering_actions[], cross_peering_actions[];
+int circuit_stats_run(struct arm_call *c);
+int circuit_stats_answered(struct arm_call *c);
+
+/* ---- links (link.c): circuit - connection - gateway - VNet ---- */
+
+struct link {
+	const struct arm_resource *connection, *gateway, *vnet, *circuit;
+};
+/* Complete links only; in the order of the connections' ids. */
+size_t links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,
+			struct link **ret);
+size_t links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret);
+const struct arm_resource *gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw);
+/* Folds of the NICs in a VNet. */
+size_t vnet_nics(struct arm_snapshot *s, const char *vnet, const char ***ret);
+/* What shows a link between a circuit and a VNet: circuit, VNet, the VNet's NICs. */
+void link_recompile(struct arm_plan *p, const char *circuit, const char *vnet);
+/* A VNet's prefixes; into the snapshot's arena. */
+size_t vnet_prefixes(struct arm_snapshot *s, const struct arm_resource *vnet, struct prefix **ret);
+uint32_t vnet_number(const struct arm_resource *vnet);
+
+/* ---- the fabric (fabric_*.c) ---- */
+
+/* The host a NIC is attached to and the attachment's element; NULL: none. */
+const struct arm_resource *nic_host(struct arm_snapshot *s, const char *nic, json_t **ret_at);
+/* "edge-a" of a pair. NULL: no such. */
+const char *pair_edge(const struct arm_resource *pair, unsigned i);
+const struct arm_resource *port_pair(struct arm_snapshot *s, const struct arm_resource *port);
+/* The trunks of a provider at a location. */
+size_t provider_ports(struct arm_snapshot *s, const char *provider, const char *location,
+		      const struct arm_resource ***ret);
+uint32_t port_used_mbps(const struct arm_resource *port);
+uint32_t port_capacity_mbps(const struct arm_resource *port);
+/* A subscription for a provider's cross connections; NULL: not registered. */
+const char *provider_subscription(struct arm_snapshot *s, const char *provider);
