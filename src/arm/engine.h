@@ -27,8 +27,33 @@ struct arm_auth {
 		     const char *sub);
 };
 
+/* A namespace that follows any scope: {scope}/providers/NS/... (roles, locks, tags). */
+struct arm_extension_call {
+	struct arm_snapshot *s;
+	enum arm_method method;
+	const char *scope;       /* folded; "/" for none */
+	const char *scope_shown; /* as sent, "" for none */
+	const char *sub;         /* as sent, or NULL */
+	const char *const *seg;  /* after the namespace */
+	size_t n_seg;
+	const char *query;
+	const json_t *body;      /* NULL: none */
+	int status;              /* out; 0: 200 */
+	json_t *result;          /* out, a new reference */
+};
+struct arm_extension {
+	const char *ns, *floor;
+	void *ctx;
+	/* PUT, PATCH, DELETE, POST run in a writing transaction. Checks arm_may() itself; refuses
+	 * through x->s->error. */
+	int (*handle)(void *ctx, struct arm_extension_call *x);
+};
+/* Value of a parameter in a query string, decoded, or NULL. */
+const char *arm_query(struct arena *a, const char *query, const char *name);
+
 struct arm_config {
 	struct store *store;
+	const struct arm_extension *extensions; /* ended by ns NULL; NULL: none */
 	struct arm_auth auth;
 	const char *base_url;  /* "https://localhost:8443": absolute URLs are made from it */
 	const struct arm_provider *const *providers; /* NULL-terminated */
@@ -58,7 +83,7 @@ int arm_run(struct arm_engine *en, int (*fn)(struct arm_plan *p, void *arg), voi
 /* As arm_run() for reading only. */
 int arm_look(struct arm_engine *en, int (*fn)(struct arm_snapshot *s, void *arg), void *arg,
 	     struct err *e);
-/* Compiles every aggregate anew. dry: changes nothing. ret_n: objects that differed. */
+/* Compiles every aggregate anew. dry: changes nothing. ret_n: nodes with objects that differed. */
 int arm_recompile_all(struct arm_engine *en, bool dry, size_t *ret_n, struct err *e);
 
 /* --- the agents' side (DESIGN: controller and agents) ------------------------------------------- */

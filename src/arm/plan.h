@@ -2,7 +2,7 @@
  *
  * A plan is pure: it reads through the snapshot, writes only through the functions here, takes time
  * and randomness from the plan, and so can run again. Several aggregates may be written in one
- * plan; all is committed in one transaction or nothing.
+ * plan; all is committed in one transaction or nothing. A plan refuses before it changes.
  *
  * Ids may be given in any case and with // inside; they are folded. JSON returned as const must
  * not be changed; JSON got by arm_edit() may be.
@@ -79,6 +79,8 @@ size_t arm_referrers(struct arm_snapshot *s, const char *to, bool below, const c
 const char *arm_claim_owner(struct arm_snapshot *s, const char *space, const char *value);
 /* May the caller do this action on this scope (an id or "/")? */
 bool arm_may(struct arm_snapshot *s, const char *action, const char *scope);
+/* Refuses with 403 AuthorizationFailed in ARM's words. */
+int arm_deny(struct arm_snapshot *s, const char *action, const char *scope);
 
 /* --- changing --------------------------------------------------------------------------------- */
 
@@ -152,7 +154,8 @@ struct arm_call {
 	const char *arg;              /* last segment if has_arg, else NULL */
 	const char *const *args;      /* segments matched by '?' in a provider's read */
 	size_t n_args;
-	json_t *body;                 /* of the POST; NULL if empty */
+	const json_t *body;           /* of the POST; NULL if empty */
+	const char *query;            /* as sent: arm_call_query() */
 	json_t *result;               /* out */
 	int deadline_ms;              /* for answers; default 10000, GET 3000 */
 	const struct arm_answer *answers; /* in `answered` */

@@ -108,8 +108,8 @@ struct arm_type {
 	/* Fills in what is computed on reading (reverse references, the other party's fields). out
 	 * is the whole body as it will be shown; secrets are already out. May be NULL. */
 	int (*view)(struct arm_snapshot *s, const struct arm_resource *r, json_t *out);
-	/* The last affected live node has reported (is_deleted: and the row goes now). May write
-	 * like a plan. May be NULL. */
+	/* The last affected live node has reported (want NULL: and the row goes now). May write like
+	 * a plan, but nothing is compiled. have NULL: created without waiting. May be NULL. */
 	int (*settled)(struct arm_plan *p);
 };
 

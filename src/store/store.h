@@ -39,6 +39,8 @@ int store_ping(struct store *s, struct err *e);
 /* A random word chosen when the store was made (and again after a restore): the EPOCH of cursors.
  * Stable while open. */
 const char *store_epoch(const struct store *s);
+/* Rows stepped over without an index since the start: stays 0 on request paths. */
+uint64_t store_scanned_rows(struct store *s);
 
 /* --- resources: one row per top-level resource, its children inside body --------------------- */
 

@@ -1,0 +1,251 @@
+/* Shared by the files of this folder only. */
+#pragma once
+
+#include "arm/engine.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+
+enum {
+	MAX_SEGMENTS = 48,
+	MAX_BODY = 4 << 20,
+	MAX_DEPTH = 32,
+	PAGE = 200,
+	RETRY_AFTER = 1,
+	MAX_BLOCKERS = 50,
+};
+
+#define GROUP_TYPE_FOLD "microsoft.resources/resourcegroups"
+extern const struct arm_type arm_group_type;
+extern const struct arm_provider arm_resources_provider;
+
+/* One registered top-level type. */
+struct type_entry {
+	const struct arm_type *type;
+	const struct arm_provider *provider;
+	char *fold; /* "ns/type" */
+	bool has_secrets;
+};
+
+struct arm_engine {
+	struct arm_config cfg;
+	struct type_entry *types;
+	size_t n_types;
+	struct map by_fold; /* "ns/type" -> struct type_entry * */
+
+	pthread_mutex_t lock; /* the questions below */
+	struct list calls;    /* struct pending */
+	struct mono next_prune;
+	char *base_url;
+};
+
+/* --- path.c ---------------------------------------------------------------------------------- */
+
+struct path {
+	const char *seg[MAX_SEGMENTS];
+	size_t n;
+};
+/* Splits, drops empty segments, then decodes each. */
+int path_parse(struct arena *a, const char *raw, struct path *ret, struct arm_error *e);
+/* Decodes %XX (and + when asked); NULL: malformed or not UTF-8. */
+char *percent_decode(struct arena *a, const char *s, size_t n, bool plus_is_blank);
+/* The named parameter's decoded value (names compare without case), or NULL. */
+const char *query_param(struct arena *a, const char *query, const char *name);
+char *fold(struct arena *a, const char *s);
+char *location_fold(struct arena *a, const char *s);
+bool same(const char *a, const char *b); /* without case */
+char *token_encode(struct arena *a, const char *fold);
+const char *token_decode(struct arena *a, const char *token);
+bool is_utf8(const char *s, size_t n);
+bool name_is_valid(const struct arm_type *t, const char *name);
+
+/* --- merge.c --------------------------------------------------------------------------------- */
+
+struct merge {
+	struct arena *arena;
+	struct arm_error *error;
+	unsigned n_wrong;
+};
+/* want for an element (aggregate or child) from a body and what is there (NULL: created). A new
+ * reference; NULL when refused. */
+json_t *merge_element(struct merge *m, const struct arm_type *t, const json_t *in, const json_t *have,
+		      const char *path);
+/* Turns what merge has collected into one refusal. */
+int merge_result(struct merge *m);
+bool type_has_secrets(const struct arm_type *t);
+/* Moves the secrets of an element into a parallel object (a new reference), or back. */
+json_t *secrets_split(const struct arm_type *t, json_t *element);
+void secrets_join(const struct arm_type *t, json_t *element, const json_t *secrets);
+/* Calls fn for every reference in an element. */
+typedef void ref_fn(void *arg, const struct arm_prop *p, const char *element_fold, const char *kind,
+		    const char *to);
+void refs_walk(struct arena *a, const struct arm_type *t, const json_t *element,
+	       const char *element_fold, ref_fn *fn, void *arg);
+const char *type_collection(const struct arm_type *t);
+const struct arm_prop *prop_find(const struct arm_prop *props, const char *name);
+/* Checks only for JSON the engine's caps: depth, UTF-8 come before parsing. NULL: refused. */
+json_t *body_parse(struct arena *a, const void *p, size_t n, struct arm_error *e);
+
+/* --- overlay.c ------------------------------------------------------------------------------- */
+
+struct object_out {
+	const char *node, *kind, *key, *owner;
+	json_t *body;
+};
+
+struct entry {
+	const struct arm_type *type;
+	const char *fold;
+	bool exists;               /* in the store */
+	struct store_resource row;
+	struct arm_resource have, want;
+	bool is_edited, is_loud, is_created, is_removed, is_recompiled, is_done;
+	struct entry *next;
+};
+
+struct added_ref {
+	struct store_ref ref;
+	struct added_ref *next;
+};
+
+struct arm_overlay {
+	struct map entries; /* fold -> struct entry * */
+	struct entry *first, **last;
+	json_t *keep;       /* array that owns odd JSON */
+	struct object_out *out;
+	size_t n_out, cap_out;
+	const char *emit_owner;
+	struct added_ref *added;
+	unsigned n_blockers;
+	bool is_write;
+	const char *plan_fold; /* owner of claims by default */
+	const char *location;
+};
+
+void snapshot_init(struct arm_snapshot *s, struct arm_overlay *o, struct arm_engine *en,
+		   struct store_tx *tx, struct arena *a, const struct arm_caller *c,
+		   struct arm_error *e, int64_t now_us);
+void overlay_fini(struct arm_overlay *o);
+#define AUTO_OVERLAY __attribute__((cleanup(overlay_fini))) struct arm_overlay
+struct entry *entry_get(struct arm_snapshot *s, const char *fold);
+/* From a row already read (lists). */
+struct entry *entry_from_row(struct arm_snapshot *s, const struct store_resource *row);
+const struct arm_resource *entry_now(const struct entry *en);
+struct entry *entry_create(struct arm_snapshot *s, const struct arm_type *t, const char *id);
+void entry_edit(struct arm_snapshot *s, struct entry *en, bool loud);
+void entry_remove(struct entry *en);
+int entry_check_in_use(struct arm_plan *p, const char *id_fold, const char *owner_fold);
+char *aggregate_fold(struct arena *a, const char *fold);
+const struct type_entry *type_of_fold(struct arm_engine *en, const char *type_fold);
+char *guid_new(struct arena *a);
+
+/* --- commit.c -------------------------------------------------------------------------------- */
+
+struct outcome {
+	const char *operation; /* id, or NULL when nothing was written */
+	bool is_settled;
+};
+/* Writes everything the overlay has: objects, rows, references, operation. */
+int overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold, const char *what,
+		   const json_t *detail, struct outcome *ret, struct err *e);
+int operations_settle(struct arm_engine *en);
+int operations_prune(struct arm_engine *en);
+bool node_is_live(const struct arm_engine *en, const struct store_node *n, int64_t now_us);
+
+/* --- view.c ---------------------------------------------------------------------------------- */
+
+/* The aggregate as shown; a new reference. */
+json_t *view_resource(struct arm_snapshot *s, const struct arm_resource *r);
+/* A child's part of it; a new reference or NULL. path: after the aggregate, as in the URL. */
+json_t *view_element(struct arm_snapshot *s, const struct arm_resource *r, const char *fold);
+const char *type_full_name(struct arena *a, const struct arm_type *const *chain, size_t n);
+
+/* --- request handling -------------------------------------------------------------------------- */
+
+/* What one request works with. */
+struct ctx {
+	struct arm_engine *en;
+	const struct arm_request *req;
+	struct arena *a;
+	struct arm_error error;
+	struct arm_caller caller;
+	struct arm_response resp;
+	struct path path;
+	const char *api_version;
+	int64_t now_us;
+	json_t *body; /* parsed; NULL if none */
+	struct target *target;
+	struct pending *pending; /* set when the answer comes later */
+	const char *request_id, *correlation_id;
+	struct err err;
+	struct arm_snapshot *s; /* inside a transaction */
+	const void *extra; /* a handler's own, carried through its transaction */
+	const char **notify; /* nodes to tell after the commit */
+	size_t n_notify;
+	struct arm_call *call; /* an action's, in its transaction */
+	arm_done_fn *done;
+	void *done_arg;
+};
+
+struct target {
+	const struct arm_provider *provider;
+	const char *sub, *rg;        /* as sent, or NULL */
+	const struct arm_type *chain[8];
+	const char *names[8];
+	size_t depth;                /* types */
+	bool is_collection;          /* the last type has no name */
+	const struct arm_action *action;
+	const char *arg;
+	const char *args[4];
+	size_t n_args;
+	const char *id, *fold;       /* of the element, or of the parent + type for a collection */
+	const char *top_id, *top_fold;
+	const char *action_prefix;   /* "Microsoft.Network/expressRouteCircuits/peerings" */
+};
+
+void resp_header(struct ctx *c, const char *name, const char *value);
+bool may(struct ctx *c, struct store_tx *tx, const char *action, const char *scope);
+/* 403 in ARM's words. */
+int deny(struct ctx *c, const char *action, const char *scope);
+/* Both: subscription visible (404), action allowed (403). */
+int authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
+	      const char *scope);
+int reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
+int writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
+int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg, const char *target,
+	      const char *action, const char *status);
+char *url(struct ctx *c, const char *fmt, ...) PRINTF(2, 3);
+int check_if_match(struct ctx *c, const struct arm_resource *r);
+char *next_link(struct ctx *c, const char *after);
+
+int handle_extension(struct ctx *c, const struct arm_extension *x, size_t n_scope);
+void respond_error(struct ctx *c);
+void request_finish(struct ctx *c, int r);
+int location_check(struct ctx *c, struct arm_snapshot *s, const char *location, const char *code);
+json_t *tags_merge(struct merge *m, const json_t *in);
+int type_plan(struct arm_plan *p);
+int resource_delete(struct ctx *c, struct arm_snapshot *s, struct entry *en);
+int handle_resource(struct ctx *c);    /* resource.c: c->target is set */
+int handle_action(struct ctx *c);      /* action.c */
+int handle_platform(struct ctx *c, bool *ret_is_mine); /* platform.c */
+int handle_operation(struct ctx *c, const char *sub, const char *id, bool results);
+int group_delete(struct ctx *c, struct arm_snapshot *s);
+void operation_headers(struct ctx *c, const char *ns, const char *location, const char *op,
+		       bool with_location);
+
+/* --- agent.c ----------------------------------------------------------------------------------- */
+void calls_expire(struct arm_engine *en);
+json_t *queries_take(struct arm_engine *en, const char *node);
+int pending_start(struct ctx *c, struct arm_call *call, const char *operation);
+struct arm_ask {
+	const char *id, *node, *kind, *tag;
+	json_t *object, *result;
+	const char *status;
+	size_t limit;
+	struct mono sent;
+	bool is_sent, is_over;
+	struct arm_ask *next;
+};

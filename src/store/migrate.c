@@ -1,0 +1,133 @@
+/* The schema, as steps: step n brings version n to n+1. A step, once released, never changes. Usage
+ * lives in a file of its own (attached as "usage") since it is kept for ever. */
+#include "store/internal.h"
+
+static const char *const steps[] = {
+	"CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO fact VALUES('epoch', lower(hex(randomblob(8))));"
+
+	"CREATE TABLE resource("
+	" fold TEXT PRIMARY KEY, id TEXT NOT NULL, sub TEXT NOT NULL, rg TEXT NOT NULL,"
+	" type TEXT NOT NULL, tenant TEXT NOT NULL, etag TEXT NOT NULL, body TEXT NOT NULL,"
+	" hidden TEXT NOT NULL, rev INTEGER NOT NULL, state INTEGER NOT NULL,"
+	" created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX resource_sub ON resource(sub, fold);"
+	"CREATE INDEX resource_sub_type ON resource(sub, type, fold);"
+	"CREATE INDEX resource_rg ON resource(sub, rg, fold);"
+	"CREATE INDEX resource_rg_type ON resource(sub, rg, type, fold);"
+	"CREATE INDEX resource_type ON resource(type, fold);"
+
+	"CREATE TABLE ref(owner TEXT NOT NULL, from_fold TEXT NOT NULL, to_fold TEXT NOT NULL,"
+	" kind TEXT NOT NULL, PRIMARY KEY(owner, from_fold, to_fold, kind)) WITHOUT ROWID;"
+	"CREATE INDEX ref_to ON ref(to_fold, kind);"
+
+	"CREATE TABLE claim(space TEXT NOT NULL, value TEXT NOT NULL, owner TEXT NOT NULL,"
+	" PRIMARY KEY(space, value)) WITHOUT ROWID;"
+	"CREATE INDEX claim_owner ON claim(owner);"
+	"CREATE TABLE claim_next(space TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;"
+
+	"CREATE TABLE secret(owner TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL,"
+	" PRIMARY KEY(owner, name)) WITHOUT ROWID;"
+
+	"CREATE TABLE operation(id TEXT PRIMARY KEY, sub TEXT NOT NULL, target TEXT NOT NULL,"
+	" what TEXT NOT NULL, caller TEXT NOT NULL, detail TEXT NOT NULL, result TEXT,"
+	" status INTEGER NOT NULL, rev INTEGER NOT NULL, created_us INTEGER NOT NULL,"
+	" deadline_us INTEGER NOT NULL, finished_us INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX operation_open ON operation(status, created_us);"
+
+	"CREATE TABLE event(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL,"
+	" sub TEXT NOT NULL, rg TEXT NOT NULL, target TEXT NOT NULL, operation TEXT NOT NULL,"
+	" status TEXT NOT NULL, caller TEXT NOT NULL, detail TEXT NOT NULL);"
+	"CREATE INDEX event_sub ON event(sub, seq);"
+	"CREATE INDEX event_rg ON event(sub, rg, seq);"
+	"CREATE INDEX event_target ON event(sub, target, seq);"
+	"CREATE INDEX event_at ON event(at_us);"
+
+	"CREATE TABLE node(name TEXT PRIMARY KEY, role TEXT NOT NULL, cert TEXT NOT NULL,"
+	" token_hash TEXT NOT NULL, token_until_us INTEGER NOT NULL, applied INTEGER NOT NULL,"
+	" seen_us INTEGER NOT NULL, report TEXT NOT NULL, revoked INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX node_cert ON node(cert);"
+	"CREATE TABLE node_counter(node TEXT PRIMARY KEY, rev INTEGER NOT NULL,"
+	" floor INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE node_object(node TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,"
+	" owner TEXT NOT NULL, rev INTEGER NOT NULL, sealed BLOB,"
+	" PRIMARY KEY(node, kind, key)) WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX node_object_rev ON node_object(node, rev);"
+	"CREATE INDEX node_object_owner ON node_object(owner) WHERE sealed IS NOT NULL;"
+	"CREATE INDEX node_object_gone ON node_object(node, rev) WHERE sealed IS NULL;"
+
+	"CREATE TABLE principal(oid TEXT PRIMARY KEY, client_id TEXT NOT NULL UNIQUE,"
+	" tenant TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, secret_hash TEXT NOT NULL,"
+	" secret_salt TEXT NOT NULL, is_disabled INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE assignment(fold TEXT PRIMARY KEY, id TEXT NOT NULL, scope TEXT NOT NULL,"
+	" role TEXT NOT NULL, principal TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX assignment_once ON assignment(principal, scope, role);"
+	"CREATE INDEX assignment_scope ON assignment(scope);"
+	"CREATE TABLE subscription(id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL,"
+	" state TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX subscription_tenant ON subscription(tenant, id);"
+
+	"CREATE TABLE usage.reading(node TEXT NOT NULL, boot TEXT NOT NULL, seq INTEGER NOT NULL,"
+	" at_us INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(node, boot, seq)) WITHOUT ROWID;"
+	"CREATE INDEX usage.reading_at ON reading(node, at_us);"
+	"CREATE TABLE usage.reading_upto(node TEXT NOT NULL, boot TEXT NOT NULL,"
+	" upto INTEGER NOT NULL, PRIMARY KEY(node, boot)) WITHOUT ROWID;",
+};
+
+static int
+exec(sqlite3 *db, const char *sql, struct err *e)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return err_set(e, -EIO, "%s", sqlite3_errmsg(db));
+}
+
+static int
+version_get(sqlite3 *db, struct err *e)
+{
+	sqlite3_stmt *st = NULL;
+	int v;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW) {
+		sqlite3_finalize(st);
+		return err_set(e, -EIO, "%s", sqlite3_errmsg(db));
+	}
+	v = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return v;
+}
+
+static int
+step_run(sqlite3 *db, int v, struct err *e)
+{
+	char set[64];
+	int r = exec(db, steps[v], e);
+
+	snprintf(set, sizeof(set), "PRAGMA user_version=%d", v + 1);
+	return r < 0 ? r : exec(db, set, e);
+}
+
+int
+migrate(sqlite3 *db, struct err *e)
+{
+	int v = version_get(db, e), r = 0;
+
+	if (v < 0)
+		return v;
+	if (v > (int)COUNT(steps))
+		return err_set(e, -EPROTO,
+			       "written by a newer version (schema %d, this program knows %d)", v,
+			       (int)COUNT(steps));
+	if (v == (int)COUNT(steps))
+		return 0;
+	r = exec(db, "BEGIN IMMEDIATE", e);
+	v = r < 0 ? r : version_get(db, e); /* another process may have been faster */
+	for (r = MIN(v, 0); r == 0 && v < (int)COUNT(steps); v++)
+		r = step_run(db, v, e);
+	if (r == 0)
+		r = exec(db, "COMMIT", e);
+	if (r < 0)
+		exec(db, "ROLLBACK", NULL);
+	return r;
+}
