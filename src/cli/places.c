@@ -78,3 +78,10 @@ cli_program(const char *name, char *out, size_t size)
 	snprintf(out, size, "%s%s", self, name);
 	return out;
 }
+
+void
+cli_print_json(const struct json_t *v)
+{
+	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	fputc('\n', stdout);
+}

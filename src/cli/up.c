@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 enum {
 	UNDERLAY_MTU = 1600,
@@ -271,6 +272,9 @@ start(struct up *u, const char *name, const char *ns, const char *const *argv, c
 		spec.fds = &u->agents_fd;
 		spec.n_fds = 1;
 	}
+	if (access(full[0], X_OK) < 0)
+		return err_errno(e, "%s", full[0]);
+
 	int r = supervisor_start(u->s, &spec, e);
 
 	if (r == 0 && has_readiness)
