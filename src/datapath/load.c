@@ -441,16 +441,6 @@ datapath_load_fds(struct datapath_load *l, enum datapath_audience who, struct da
 	return 0;
 }
 
-void
-datapath_fds_close(struct datapath_fds *f)
-{
-	for (enum dp_map m = 0; m < DP_MAP_COUNT; m++) {
-		if (f->fd[m] >= 0)
-			close(f->fd[m]);
-		f->fd[m] = -1;
-	}
-}
-
 static int
 directory_empty(const char *dir, struct err *e)
 {

@@ -49,7 +49,6 @@ void datapath_load_sweep(struct datapath_load *l,
 enum datapath_audience { DATAPATH_FOR_DAEMON, DATAPATH_FOR_BFD };
 int datapath_load_fds(struct datapath_load *l, enum datapath_audience who, struct datapath_fds *ret,
 		      struct err *e);
-void datapath_fds_close(struct datapath_fds *f);
 
 /* The descriptor of a loaded program by its name in the object, for BPF_PROG_TEST_RUN; the loader
  * keeps it. -ENOENT. */

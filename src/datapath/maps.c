@@ -15,6 +15,16 @@ struct datapath_maps {
 
 void (*datapath_on_write)(void);
 
+void
+datapath_fds_close(struct datapath_fds *f)
+{
+	for (enum dp_map m = 0; m < DP_MAP_COUNT; m++) {
+		if (f->fd[m] >= 0)
+			close(f->fd[m]);
+		f->fd[m] = -1;
+	}
+}
+
 static const char *const map_names[] = {
 #define X(name, text) text,
 	DP_MAPS(X)

@@ -14,6 +14,8 @@ struct datapath_fds {
 	int fd[DP_MAP_COUNT];
 };
 
+void datapath_fds_close(struct datapath_fds *f);
+
 /* Pure metadata, for whoever passes descriptors: the map's name; "?" when out of range. */
 const char *datapath_map_name(enum dp_map m);
 /* DP_MAP_COUNT when unknown. */
