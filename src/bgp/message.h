@@ -46,8 +46,8 @@ enum {
 
 struct bgp_fault {
 	uint8_t code, subcode; /* code 0: none */
-	uint8_t n;
-	uint8_t data[BGP_DATA_MAX - 1];
+	uint16_t n;
+	uint8_t data[BGP_DATA_MAX];
 };
 /* Sets *f and returns -EBADMSG. */
 int bgp_fault_set(struct bgp_fault *f, uint8_t code, uint8_t subcode, const void *data, size_t n);
@@ -86,6 +86,8 @@ void bgp_open_build(struct buf *b, const struct bgp_open *o);
 void bgp_keepalive_build(struct buf *b);
 void bgp_notification_build(struct buf *b, const struct bgp_fault *f);
 int bgp_notification_parse(struct cursor c, struct bgp_fault *ret);
+/* Wraps f as Cease/Hard Reset (RFC 8538 3.1). */
+void bgp_fault_harden(struct bgp_fault *f);
 void bgp_refresh_build(struct buf *b, enum bgp_family family);
 
 /* One route of a withdrawn or announced list. */
@@ -116,7 +118,7 @@ struct bgp_update {
 	uint8_t why_type;                   /* attribute it was about */
 	uint32_t n_discarded;
 	/* backing store for what is rewritten: 4-byte paths, attributes passed on */
-	uint8_t path[2 * BGP_MESSAGE_MAX];
+	uint8_t path[5 * BGP_MESSAGE_MAX];
 	uint8_t other[BGP_MESSAGE_MAX];
 };
 struct bgp_update_options {
