@@ -144,8 +144,8 @@ claim(struct map *m, const struct node_object *o, const char *what, const char *
 	const struct node_object *other = map_get_str(m, text);
 
 	if (other)
-		return err_set(e, -EEXIST, "%s: already used by %s %s", what, node_kind_name(other->kind),
-			       other->key);
+		return err_set(e, -EEXIST, "%s: already used by %s %s", what,
+			       node_kind_name(other->kind), other->key);
 	map_put_str(m, text, (void *)o);
 	return 0;
 }
@@ -228,7 +228,8 @@ check_one(struct checker *k, const struct node_object *o, struct err *e)
 		return check_tag(k, o, e);
 	case NODE_DOMAIN:
 		if (!node_config_get(k->c, NODE_CIRCUIT, o->domain.circuit))
-			return err_set(e, -ENOENT, "circuit: there is no circuit %s", o->domain.circuit);
+			return err_set(e, -ENOENT, "circuit: there is no circuit %s",
+				       o->domain.circuit);
 		r = claim_number(&k->numbers, o, o->domain.number.v, e);
 		return r < 0 ? r : check_tag(k, o, e);
 	case NODE_VNET:
@@ -242,7 +243,8 @@ check_one(struct checker *k, const struct node_object *o, struct err *e)
 
 unsigned
 node_config_check(const struct node_config *c,
-		  void (*bad)(void *arg, const struct node_object *o, const struct err *e), void *arg)
+		  void (*bad)(void *arg, const struct node_object *o, const struct err *e),
+		  void *arg)
 {
 	struct checker k = { .c = c };
 	struct node_config_iter it = { 0 };
@@ -251,9 +253,9 @@ node_config_check(const struct node_config *c,
 
 	while ((o = node_config_next(c, &it)) != NULL) {
 		struct err e = { 0 };
-		int r = o->kind == NODE_SELF && n_self++ ?
-				err_set(&e, -EEXIST, "a config has one node object") :
-				check_one(&k, o, &e);
+		int r = o->kind == NODE_SELF && n_self++
+				? err_set(&e, -EEXIST, "a config has one node object")
+				: check_one(&k, o, &e);
 
 		if (r < 0) {
 			err_wrap(&e, r, "%s %s", node_kind_name(o->kind), o->key);
@@ -272,7 +274,8 @@ node_config_check(const struct node_config *c,
 
 void
 node_config_diff(const struct node_config *a, const struct node_config *b,
-		 void (*change)(void *arg, const struct node_object *from, const struct node_object *to),
+		 void (*change)(void *arg, const struct node_object *from,
+				const struct node_object *to),
 		 void *arg)
 {
 	for (size_t i = a->n; i-- > 0;)

@@ -4,14 +4,16 @@
  * One JSON line an entry:
  *   { "boot": "<16 hex>", "sequence": 7, "time": <utc us>, "cause": "second" | "hour" | "change" |
  *     "start" | "close",
- *     "readings": [ { "circuit": "<key>", "domain": "<key>", "number": 17, "epoch": 3,
+ *     "readings": [ { "circuit": "<key>", "domain": "<key>", "number": 17, "slot": 2, "epoch": 3,
  *                     "bytesIn": 1, "packetsIn": 1, "bytesOut": 1, "packetsOut": 1 } ],
  *     "previous": "<64 hex>", "hash": "<64 hex>", "signature": "<128 hex>" }
  * in: from the customer; out: towards the customer. hash = SHA-256 over the line's canonical JSON
  * (sorted keys, no blanks) without hash and signature; previous = the hash of the entry before (64
  * zeros for the very first). boot names one run of counters that only grow: a new one begins when
- * the meters were lost (machine restart). epoch counts uses of one meter slot: readings of one
- * (boot, circuit, domain, epoch) are non-decreasing. A second's entry has only what changed.
+ * the meters were lost (machine restart). A reading is of one meter: (boot, slot, epoch) names it for
+ * ever, its counts never decrease, and it counts one direction (the other's are 0): a domain has two.
+ * circuit and domain are "" in the rare case that both are forgotten; number is always there. A
+ * second's entry has only what changed.
  *
  * Entries go to files STATE/journal/<first sequence>.jsonl, fsynced; files older than 35 days that
  * are acknowledged are removed. */
@@ -23,7 +25,7 @@ struct json_t;
 
 struct journal_reading {
 	const char *circuit, *domain; /* keys */
-	uint32_t number, epoch;
+	uint32_t number, slot, epoch;
 	uint64_t bytes_in, packets_in, bytes_out, packets_out;
 };
 
@@ -44,6 +46,7 @@ struct json_t *journal_pending(struct journal *j, unsigned max);
 int journal_acknowledge(struct journal *j, uint64_t sequence, struct err *e);
 /* Verifies one entry against the previous hash (in: previous, out: its own hash; 65 bytes each,
  * NUL-terminated). public_key: 64 hex digits, NULL = do not check the signature. */
-int journal_verify(const struct json_t *entry, char previous[65], const char *public_key, struct err *e);
+int journal_verify(const struct json_t *entry, char previous[65], const char *public_key,
+		   struct err *e);
 /* 64 hex digits of the meter key's public half. */
 const char *journal_public_key(const struct journal *j);

@@ -65,7 +65,7 @@ struct field {
 /* clang-format off */
 static const struct field self_fields[] = {
 	{ "role", F_WORD, AT(self.role), NEEDED, .words = role_words },
-	{ "number", F_INT, AT(self.number), NEEDED, .min = 1, .max = 4095 },
+	{ "number", F_INT, AT(self.number), NEEDED, .min = 1, .max = 4094 },
 	{ "underlay", F_ADDR, AT(self.underlay), NEEDED },
 	{ "fabricAs", F_INT, AT(self.fabric_as), .min = 1, .max = 65535 },
 	{ "customerAs", F_INT, AT(self.customer_as), .min = 1, .max = UINT32_MAX },
@@ -75,7 +75,7 @@ static const struct field self_fields[] = {
 };
 static const struct field fabric_peer_fields[] = {
 	{ "role", F_WORD, AT(fabric_peer.role), NEEDED, .words = role_words },
-	{ "number", F_INT, AT(fabric_peer.number), NEEDED, .min = 1, .max = 4095 },
+	{ "number", F_INT, AT(fabric_peer.number), NEEDED, .min = 1, .max = 4094 },
 	{ "underlay", F_ADDR, AT(fabric_peer.underlay), NEEDED },
 	{ "md5", F_CHARS, AT(fabric_peer.md5), .max = NODE_MD5_MAX },
 	{ "pair", F_BOOL, AT(fabric_peer.is_pair) },
@@ -107,7 +107,7 @@ static const struct field domain_fields[] = {
 	{ "peerAddress", F_ADDR, AT(domain.peer), NEEDED },
 	{ "peerAs", F_INT, AT(domain.peer_as), NEEDED, .min = 1, .max = UINT32_MAX },
 	{ "md5", F_CHARS, AT(domain.md5), .max = NODE_MD5_MAX },
-	{ "holdTime", F_INT, AT(domain.hold_time), .max = 65535 },
+	{ "holdTime", F_INT, AT(domain.hold_time), .min = 3, .max = 65535 },
 	{ "bfd", F_BFD, AT(domain.bfd) },
 	{ "maxPrefixes", F_INT, AT(domain.max_prefixes), .max = 10000000 },
 	{ "vnets", F_NUMBERS, AT(domain.vnets), OTHER(domain.n_vnets) },
@@ -186,7 +186,8 @@ static int
 read_integer(const json_t *v, int64_t min, int64_t max, int64_t *ret, struct err *e)
 {
 	if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
-		return err_set(e, -EINVAL, "must be a whole number %" PRId64 "..%" PRId64, min, max);
+		return err_set(e, -EINVAL, "must be a whole number %" PRId64 "..%" PRId64, min,
+			       max);
 	*ret = json_integer_value(v);
 	return 0;
 }
@@ -229,7 +230,8 @@ read_word(const json_t *v, const char *const *words, unsigned *ret, struct err *
 			*ret = i;
 			return 0;
 		}
-		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s\"%s\"", i ? ", " : "", words[i]);
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s\"%s\"", i ? ", " : "",
+				      words[i]);
 	}
 	return err_set(e, -EINVAL, "must be one of %s", all);
 }
@@ -284,7 +286,7 @@ check_members(const json_t *v, const char *const *names, struct err *e)
 
 	if (!json_is_object(v))
 		return err_set(e, -EINVAL, "must be an object");
-	json_object_foreach ((json_t *)v, key, x) {
+	json_object_foreach((json_t *)v, key, x) {
 		unsigned i = 0;
 
 		while (names[i] && strcmp(names[i], key))
@@ -311,7 +313,8 @@ static int
 read_bfd(const json_t *v, struct node_bfd *ret, struct err *e)
 {
 	static const char *const names[] = { "minTxMs", "minRxMs", "multiplier", NULL };
-	int64_t tx = bfd_default.min_tx_ms, rx = bfd_default.min_rx_ms, mult = bfd_default.multiplier;
+	int64_t tx = bfd_default.min_tx_ms, rx = bfd_default.min_rx_ms,
+		mult = bfd_default.multiplier;
 	int r;
 
 	if (json_is_null(v)) {
@@ -415,7 +418,8 @@ read_list(struct node_object *o, const struct field *f, const json_t *v, struct 
 	if (!json_is_array(v))
 		return err_set(e, -EINVAL, "must be a list");
 	if (n > NODE_LIST_MAX || n < (size_t)f->min)
-		return err_set(e, -EINVAL, "must have %d to %d elements", (int)f->min, NODE_LIST_MAX);
+		return err_set(e, -EINVAL, "must have %d to %d elements", (int)f->min,
+			       NODE_LIST_MAX);
 	list = arena_alloc(&o->arena, n * size + 1);
 	for (size_t i = 0; i < n; i++) {
 		int r = read_element(&o->arena, f->type, json_array_get(v, i), list + i * size, e);
@@ -511,8 +515,6 @@ check_domain(const struct node_domain *d, struct err *e)
 		return err_set(e, -EINVAL, "peerAddress: must lie in the subnet of localAddress");
 	if (addr_equal(&d->local, &d->peer))
 		return err_set(e, -EINVAL, "peerAddress: must differ from localAddress");
-	if (d->hold_time == 1 || d->hold_time == 2)
-		return err_set(e, -EINVAL, "holdTime: must be 0 or at least 3"); /* RFC 4271 4.2 */
 	return 0;
 }
 
@@ -522,7 +524,8 @@ check_vnet(const struct node_vnet *v, struct err *e)
 	for (unsigned i = 0; i < v->n_prefixes; i++)
 		for (unsigned k = 0; k < i; k++)
 			if (prefix_overlaps(&v->prefixes[i], &v->prefixes[k]))
-				return err_set(e, -EINVAL, "addressPrefixes: [%u] and [%u] overlap", k, i);
+				return err_set(e, -EINVAL, "addressPrefixes: [%u] and [%u] overlap",
+					       k, i);
 	for (unsigned i = 0; i < v->n_subnets; i++) {
 		unsigned k = 0;
 
@@ -614,10 +617,12 @@ read_head(struct node_object *o, const json_t *v, struct err *e)
 		return err_wrap(e, r, "%s: key", kind_names[kind]);
 	o->key = arena_strdup(&o->arena, json_string_value(key));
 	if (rev && (!json_is_integer(rev) || json_integer_value(rev) < 0))
-		return err_set(e, -EINVAL, "%s %s: rev: must be a whole number", kind_names[kind], o->key);
+		return err_set(e, -EINVAL, "%s %s: rev: must be a whole number", kind_names[kind],
+			       o->key);
 	o->rev = rev ? (uint64_t)json_integer_value(rev) : 0;
 	if (deleted && !json_is_boolean(deleted))
-		return err_set(e, -EINVAL, "%s %s: deleted: must be true or false", kind_names[kind], o->key);
+		return err_set(e, -EINVAL, "%s %s: deleted: must be true or false",
+			       kind_names[kind], o->key);
 	o->is_deleted = json_is_true(deleted);
 	return 0;
 }
@@ -704,7 +709,8 @@ write_element(enum field_type t, const void *p)
 	case F_ADDRS:
 		return json_string(addr_format(p, text));
 	case F_SUBNETS:
-		return json_pack("{ssss}", "name", s->name, "prefix", prefix_format(&s->prefix, text));
+		return json_pack("{ssss}", "name", s->name, "prefix",
+				 prefix_format(&s->prefix, text));
 	default:
 		return json_pack("{sisi}", "domain", (int)c->domain.v, "routingWeight",
 				 (int)c->routing_weight);
@@ -745,9 +751,9 @@ write_field(const struct node_object *o, const struct field *f)
 	default:
 		list = json_array();
 		for (unsigned i = 0; i < *(const unsigned *)((const char *)o + f->other); i++)
-			json_array_append_new(list,
-					      write_element(f->type, *(const char *const *)p +
-									     i * element_size(f->type)));
+			json_array_append_new(
+				list, write_element(f->type, *(const char *const *)p +
+								     i * element_size(f->type)));
 		return list;
 	}
 }

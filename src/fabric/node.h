@@ -14,7 +14,7 @@
  *
  *   node        edge, host; exactly one, key = the node's name
  *     role !            "edge" | "host"
- *     number !          1..4095, unique in the fabric
+ *     number !          1..4094, unique in the fabric
  *     underlay !        "10.255.0.1"          tunnel end point and fabric BGP address
  *     fabricAs          12076                 1..65535: iBGP, RD, RT
  *     customerAs        = fabricAs            the AS customers see
@@ -51,7 +51,7 @@
  *     peerAddress !     "172.16.0.1"
  *     peerAs !          1..4294967295
  *     md5               none                  secret, at most 80 characters
- *     holdTime          180                   0 or 3..65535 seconds, offered
+ *     holdTime          180                   3..65535 seconds, offered
  *     bfd               as fabricPeer
  *     maxPrefixes       4000                  0 = no limit
  *     vnets             []                    numbers of linked VNets: import and announce
@@ -237,7 +237,8 @@ struct node_config *node_config_copy(const struct node_config *c);
 /* Takes o; replaces or, if o is deleted, removes. */
 void node_config_put(struct node_config *c, struct node_object *o);
 void node_config_remove(struct node_config *c, enum node_kind k, const char *key);
-const struct node_object *node_config_get(const struct node_config *c, enum node_kind k, const char *key);
+const struct node_object *node_config_get(const struct node_config *c, enum node_kind k,
+					  const char *key);
 /* NULL without one. */
 const struct node_self *node_config_self(const struct node_config *c);
 size_t node_config_count(const struct node_config *c, enum node_kind k);
@@ -245,7 +246,8 @@ size_t node_config_count(const struct node_config *c, enum node_kind k);
 struct node_config_iter {
 	size_t at;
 };
-const struct node_object *node_config_next(const struct node_config *c, struct node_config_iter *it);
+const struct node_object *node_config_next(const struct node_config *c,
+					   struct node_config_iter *it);
 
 /* The rules between objects: references exist, numbers and VLANs are unique, NIC addresses lie in
  * their VNet. Calls bad() for each object that breaks one (those are left out by the node and

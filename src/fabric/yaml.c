@@ -151,7 +151,8 @@ explain(struct fy_diag *diag, struct err *e)
 
 	de = fy_diag_errors_iterate(diag, &it);
 	if (de)
-		err_set(e, -EBADMSG, "line %d, column %d: %s", de->line + 1, de->column + 1, de->msg);
+		err_set(e, -EBADMSG, "line %d, column %d: %s", de->line + 1, de->column + 1,
+			de->msg);
 	else
 		err_set(e, -EBADMSG, "not a YAML document");
 }
@@ -160,8 +161,8 @@ struct json_t *
 node_yaml_load(const char *text, size_t n, struct err *e)
 {
 	struct fy_diag_cfg dcfg;
-	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 |
-					     FYPCF_JSON_NONE };
+	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
+					     FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE };
 	struct fy_document *doc;
 	json_t *v = NULL;
 

@@ -81,9 +81,12 @@ answer_line(struct ctl *c, const uint8_t *line, size_t n)
 		c->fn(c->arg, query, object ? object : "",
 		      limit > 0 && limit < 1000000 ? (unsigned)limit : 10000, &v, &e);
 	json_decref(q);
+	if (v && json_is_array(v))
+		v = json_pack("{so}", "value", v);
 	if (v)
 		return json_pack("{ssso}", "status", "ok", "result", v);
-	return json_pack("{ssss}", "status", e.code == -ENOENT ? "notFound" : "error", "text", e.text);
+	return json_pack("{ssss}", "status", e.code == -ENOENT ? "notFound" : "error", "text",
+			 e.text);
 }
 
 static void
@@ -161,7 +164,8 @@ on_connection(uv_stream_t *s, int status)
 }
 
 int
-ctl_open(uv_loop_t *loop, const char *path, ctl_query_fn *fn, void *arg, struct ctl **ret, struct err *e)
+ctl_open(uv_loop_t *loop, const char *path, ctl_query_fn *fn, void *arg, struct ctl **ret,
+	 struct err *e)
 {
 	struct ctl *c = mem_alloc(sizeof(*c));
 	mode_t mask;

@@ -1,6 +1,7 @@
 /* The local query socket RUN/ctl.sock (mode 0600): JSON lines, one question, one answer.
  *
  *   {"query":"routes","object":"contoso/private","limit":100}
+ *   {"status":"ok","result":{"value":[...]}}
  *   {"status":"ok","result":{...}}      or      {"status":"error","text":"..."}
  *
  * Clients may stay connected and ask on. Caps: 16 clients, 64 KiB a question. */

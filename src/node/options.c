@@ -12,21 +12,27 @@ struct option {
 	const char *name;
 	size_t at;
 };
-#define TEXT(name, member) { name, offsetof(struct node_options, member) }
+#define TEXT(name, member) \
+	{ \
+		name, offsetof(struct node_options, member) \
+	}
 
 static const struct option options[] = {
-	TEXT("instance", instance), TEXT("node", node),           TEXT("runDir", run_dir),
+	TEXT("instance", instance),  TEXT("node", node), TEXT("runDir", run_dir),
 	TEXT("stateDir", state_dir), TEXT("user", user),
 };
 static const struct option controller_options[] = {
-	TEXT("url", controller_url),  TEXT("ca", controller_ca), TEXT("certificate", certificate),
-	TEXT("key", key),             TEXT("token", token),
+	TEXT("url", controller_url),
+	TEXT("ca", controller_ca),
+	TEXT("certificate", certificate),
+	TEXT("key", key),
+	TEXT("token", token),
 };
 
 /* A text option of the table, -ENOENT when it is none. */
 static int
-read_option(struct node_options *o, const struct option *table, size_t n, const char *key, json_t *v,
-	    struct err *e)
+read_option(struct node_options *o, const struct option *table, size_t n, const char *key,
+	    json_t *v, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(table[i].name, key))
@@ -48,7 +54,7 @@ read_controller(struct node_options *o, json_t *v, struct err *e)
 
 	if (!json_is_object(v))
 		return err_set(e, -EINVAL, "controller: must be an object");
-	json_object_foreach (v, key, x) {
+	json_object_foreach(v, key, x) {
 		int r = read_option(o, controller_options, COUNT(controller_options), key, x, e);
 
 		if (r == -ENOENT)
@@ -86,7 +92,7 @@ read_document(struct node_options *o, json_t *doc, struct err *e)
 
 	if (!json_is_object(doc))
 		return err_set(e, -EINVAL, "must be a mapping of options");
-	json_object_foreach (doc, key, v) {
+	json_object_foreach(doc, key, v) {
 		if (!strcmp(key, "controller"))
 			r = read_controller(o, v, e);
 		else if (!strcmp(key, "log"))
@@ -123,14 +129,16 @@ check_objects(const struct node_options *o, struct err *e)
 	struct err first = { 0 };
 
 	if (!self)
-		return err_set(e, -EINVAL, "objects: there is no node object with the key %s", o->node);
+		return err_set(e, -EINVAL, "objects: there is no node object with the key %s",
+			       o->node);
 	if (node_config_check(o->objects, note_bad, &first))
 		return err_set(e, first.code, "objects: %s", first.text);
 	return 0;
 }
 
 int
-node_options_parse(const char *path, const char *text, size_t n, struct node_options **ret, struct err *e)
+node_options_parse(const char *path, const char *text, size_t n, struct node_options **ret,
+		   struct err *e)
 {
 	AUTO(node_options) o = mem_alloc(sizeof(*o));
 	json_t *doc = node_yaml_load(text, n, e);
@@ -157,7 +165,8 @@ node_options_parse(const char *path, const char *text, size_t n, struct node_opt
 	if (!o->run_dir)
 		o->run_dir = arena_printf(&o->arena, "/run/wayleave/%s/%s", o->instance, o->node);
 	if (!o->state_dir)
-		o->state_dir = arena_printf(&o->arena, "/var/lib/wayleave/%s/%s", o->instance, o->node);
+		o->state_dir =
+			arena_printf(&o->arena, "/var/lib/wayleave/%s/%s", o->instance, o->node);
 	if (o->controller_url && !o->certificate)
 		o->certificate = arena_printf(&o->arena, "%s/agent.crt", o->state_dir);
 	if (o->controller_url && !o->key)

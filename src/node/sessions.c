@@ -86,7 +86,8 @@ conn_find(const struct bgp_conn *b)
 static void
 conn_watch(struct conn *c, bool wants_write)
 {
-	uv_poll_start(&c->poll, (c->is_connecting ? 0 : UV_READABLE) | (wants_write ? UV_WRITABLE : 0),
+	uv_poll_start(&c->poll,
+		      (c->is_connecting ? 0 : UV_READABLE) | (wants_write ? UV_WRITABLE : 0),
 		      on_conn);
 }
 
@@ -282,8 +283,10 @@ static struct session *
 session_of(struct listener *l, const struct addr *from)
 {
 	if (l->session)
-		return addr_equal(&bgp_peer_config(l->session->peer)->remote, from) ? l->session : NULL;
-	LIST_FOR (n, &l->sessions->all) {
+		return addr_equal(&bgp_peer_config(l->session->peer)->remote, from) ? l->session
+										    : NULL;
+	LIST_FOR(n, &l->sessions->all)
+	{
 		struct session *s = LIST_ENTRY(n, struct session, node);
 
 		if (!s->domain && addr_equal(&bgp_peer_config(s->peer)->remote, from))
@@ -382,7 +385,8 @@ session_key(const char *md5, struct keeper_key *ret)
 }
 
 int
-session_create(struct sessions *ss, const struct session_config *cfg, struct session **ret, struct err *e)
+session_create(struct sessions *ss, const struct session_config *cfg, struct session **ret,
+	       struct err *e)
 {
 	struct session *s = mem_alloc(sizeof(*s));
 	struct bgp_peer_config bgp = cfg->bgp;
@@ -448,10 +452,20 @@ session_set_md5(struct session *s, const char *md5)
 	session_key(md5, &s->key);
 }
 
+void
+session_reconnect(struct session *s, const char *why)
+{
+	for (unsigned i = 0; i < CONNS; i++)
+		if (s->conns[i])
+			conn_ended(s->conns[i], why);
+	sessions_kick(s->sessions);
+}
+
 /* ---- All of it ---- */
 
 static void
-on_peer_changed(void *ctx, struct bgp_peer *p, enum bgp_state from, enum bgp_state to, const char *why)
+on_peer_changed(void *ctx, struct bgp_peer *p, enum bgp_state from, enum bgp_state to,
+		const char *why)
 {
 	struct sessions *ss = ctx;
 
@@ -539,7 +553,8 @@ sessions_destroy(struct sessions *ss)
 	if (!ss)
 		return;
 	bgp_speaker_destroy(ss->speaker);
-	LIST_FOR_SAFE (n, &ss->all) {
+	LIST_FOR_SAFE(n, &ss->all)
+	{
 		struct session *s = LIST_ENTRY(n, struct session, node);
 
 		for (unsigned i = 0; i < CONNS; i++)

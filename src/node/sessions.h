@@ -40,5 +40,7 @@ struct bgp_peer *session_peer(struct session *s);
 void *session_owner(const struct bgp_peer *p);
 /* For transports dialled from now on; the listener's key is the keeper's. */
 void session_set_md5(struct session *s, const char *md5);
+/* Ends its transports as if the network had; routes stay by graceful restart where the peer can. */
+void session_reconnect(struct session *s, const char *why);
 /* "" -> no key. */
 void session_key(const char *md5, struct keeper_key *ret);
