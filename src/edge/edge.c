@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "datapath/load.h"
 
 enum {
 	TICK_MS = 50,

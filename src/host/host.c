@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "datapath/load.h"
 
 enum { TICK_MS = 50, DEVICES_MS = 2000, SWEEP_MS = 65000, BATCH_MS = 3, DRAIN = 64 };
 
