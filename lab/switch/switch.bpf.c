@@ -1,190 +1,187 @@
-/* An exchange provider's switch as packet programs: an untagged access line becomes (S-tag, C-tag)
- * on a trunk, and back. It learns nothing and never floods: one line, one place.
- *
- *   access line ──▶ access() push two tags ──▶ trunk
- *   access line ◀── trunk() pop two tags   ◀── trunk
- *
- * Tags are always inline: a kernel bridge would keep the outer one in the packet's metadata, where
- * the next program cannot see it. */
-#include "switch.h"
-
+/* An exchange provider's switch: untagged access ports on one side, trunks with 0x88a8 S and 0x8100 C
+ * tags on the other. It does not look at MAC addresses: each (trunk, S, C) is a wire to one port. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
-
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
 
-#define P_VLAN bpf_htons(0x8100)
-#define P_SVLAN bpf_htons(0x88a8)
-#define P_IP bpf_htons(0x0800)
-
-/* Control writes, packets read. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SWITCH_PORTS);
-	__type(key, __u32);
-	__type(value, struct switch_port);
-} by_access SEC(".maps");
+#include "shared.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SWITCH_PORTS);
-	__type(key, struct switch_tag);
-	__type(value, struct switch_port);
-} by_tag SEC(".maps");
+	__uint(key_size, sizeof(__u32)); /* ifindex */
+	__uint(value_size, sizeof(__u32)); /* slot */
+} ifs SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
-	__uint(max_entries, SWITCH_PORTS * 2);
-	__type(key, __u32);
-	__type(value, __u32);
-} tx SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SWITCH_PORTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct switch_port));
+} ports SEC(".maps");
 
-/* Packets write, control reads and sums. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SWITCH_PORTS);
+	__uint(key_size, sizeof(struct switch_tags));
+	__uint(value_size, sizeof(__u32)); /* slot */
+} tags SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SWITCH_PORTS * 2);
-	__type(key, __u32);
-	__type(value, struct switch_counter);
-} counters SEC(".maps");
+	__uint(max_entries, SWITCH_PORTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct switch_counts));
+} counts SEC(".maps");
 
-/* The trunk that is being captured, 0: none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, SWITCH_PORTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} tx SEC(".maps");
+
+/* The trunk being captured; 0: none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} captured SEC(".maps");
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} capture SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, SWITCH_RING);
+	__uint(max_entries, 256 * 1024);
 } frames SEC(".maps");
 
 struct tag {
 	__be16 tci, type;
 };
 
-/* Ethernet and both tags, as on the trunk. */
-struct tagged {
-	__u8 dst[6], src[6];
-	__be16 outer;    /* 0x88a8 or 0x8100 */
-	struct tag s, c; /* s.type is 0x8100, c.type what follows */
-};
-_Static_assert(sizeof(struct tagged) == sizeof(struct ethhdr) + 2 * sizeof(struct tag), "tagged");
-
 static __always_inline void
-count(const struct switch_port *p, __u32 way, void *l3, void *end, __u16 type)
+capture_frame(struct xdp_md *ctx, __u32 trunk, __u32 direction)
 {
-	__u32 key = p->slot * 2 + way;
-	struct switch_counter *c = bpf_map_lookup_elem(&counters, &key);
-	struct iphdr *ip = l3;
-
-	if (!c)
-		return;
-	if (p->is_cut) {
-		c->dropped++;
-		return;
-	}
-	if (type == P_IP && (void *)(ip + 1) <= end) {
-		__u32 src = bpf_ntohl(ip->saddr), dst = bpf_ntohl(ip->daddr);
-
-		if ((src & p->mask) != p->net && (dst & p->mask) != p->net) {
-			c->packets++;
-			c->ip_bytes += bpf_ntohs(ip->tot_len);
-			return;
-		}
-	}
-	c->control_packets++;
-	c->control_bytes += (__u64)(end - l3);
-}
-
-static __always_inline void
-capture(struct xdp_md *ctx, __u32 trunk, __u16 is_in)
-{
-	__u32 zero = 0, *wanted = bpf_map_lookup_elem(&captured, &zero);
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 zero = 0, *wanted = bpf_map_lookup_elem(&capture, &zero);
 	struct switch_frame *f;
+	__u32 n = (__u32)(ctx->data_end - ctx->data);
 
-	if (!wanted || *wanted != trunk || data + SWITCH_SNAP > end)
+	if (!wanted || *wanted != trunk)
 		return;
 	f = bpf_ringbuf_reserve(&frames, sizeof(*f), 0);
 	if (!f)
 		return;
 	f->trunk = trunk;
-	f->is_in = is_in;
-	f->len = (__u16)(end - data);
-	__builtin_memcpy(f->bytes, data, SWITCH_SNAP);
+	f->direction = direction;
+	f->length = n;
+	__builtin_memset(f->bytes, 0, sizeof(f->bytes));
+	if (n > sizeof(f->bytes))
+		n = sizeof(f->bytes);
+	if (n >= 1 && n <= sizeof(f->bytes))
+		bpf_xdp_load_bytes(ctx, 0, f->bytes, n);
 	bpf_ringbuf_submit(f, 0);
 }
 
-SEC("xdp")
-int
-access_port(struct xdp_md *ctx)
+/* l3: what follows the tags; n_tags bytes of them are not counted. */
+static __always_inline void
+count(const struct switch_port *p, __u32 slot, __u32 direction, __be16 type, void *l3, void *end,
+      __u32 length)
+{
+	struct switch_counts *c = bpf_map_lookup_elem(&counts, &slot);
+	struct iphdr *ip = l3;
+	struct switch_count *n;
+	__u32 class = SWITCH_CONTROL, ip_bytes = 0;
+
+	if (!c)
+		return;
+	if (type == bpf_htons(ETH_P_IP) && (void *)(ip + 1) <= end) {
+		ip_bytes = bpf_ntohs(ip->tot_len);
+		if (ip->saddr != p->edge_be && ip->daddr != p->edge_be)
+			class = SWITCH_DATA;
+	}
+	n = &c->n[direction & 1][class & 1];
+	n->packets++;
+	n->bytes += length;
+	n->ip_bytes += ip_bytes;
+}
+
+static __always_inline int
+access_run(struct xdp_md *ctx, struct switch_port *p, __u32 slot)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 ifindex = ctx->ingress_ifindex;
-	struct switch_port *p = bpf_map_lookup_elem(&by_access, &ifindex);
-	struct ethhdr *eth = data, old;
-	struct tagged *out;
+	struct ethhdr *eth = data, copy;
+	struct tag *t;
 
-	if (!p || (void *)(eth + 1) > end)
+	if ((void *)(eth + 1) > end || p->is_cut)
 		return XDP_DROP;
-	count(p, 0, eth + 1, end, eth->h_proto);
-	if (p->is_cut)
+	count(p, slot, SWITCH_TO_TRUNK, eth->h_proto, eth + 1, end, (__u32)(end - data));
+	copy = *eth;
+	if (bpf_xdp_adjust_head(ctx, -(int)(2 * sizeof(*t))))
 		return XDP_DROP;
-	__builtin_memcpy(&old, eth, sizeof(old));
-	if (bpf_xdp_adjust_head(ctx, -(int)(2 * sizeof(struct tag))))
+	eth = (void *)(long)ctx->data;
+	t = (void *)(eth + 1);
+	if ((void *)(t + 2) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	out = data;
-	if ((void *)(out + 1) > end)
+	t[0] = (struct tag){ bpf_htons(p->s), bpf_htons(ETH_P_8021Q) };
+	t[1] = (struct tag){ bpf_htons(p->c), copy.h_proto };
+	copy.h_proto = bpf_htons(ETH_P_8021AD);
+	*eth = copy;
+	capture_frame(ctx, p->trunk, SWITCH_TO_TRUNK);
+	return (int)bpf_redirect_map(&tx, p->trunk, XDP_DROP);
+}
+
+static __always_inline int
+trunk_run(struct xdp_md *ctx, __u32 trunk)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data, copy;
+	struct tag *t = (void *)(eth + 1);
+	struct switch_tags key = { .trunk = trunk };
+	struct switch_port *p;
+	__u32 *slot, to;
+
+	capture_frame(ctx, trunk, SWITCH_FROM_TRUNK);
+	if ((void *)(t + 2) > end || eth->h_proto != bpf_htons(ETH_P_8021AD) ||
+	    t[0].type != bpf_htons(ETH_P_8021Q))
 		return XDP_DROP;
-	__builtin_memcpy(out->dst, old.h_dest, 6);
-	__builtin_memcpy(out->src, old.h_source, 6);
-	out->outer = P_SVLAN;
-	out->s = (struct tag){ bpf_htons(p->s_tag), P_VLAN };
-	out->c = (struct tag){ bpf_htons(p->c_tag), old.h_proto };
-	capture(ctx, p->trunk, 1);
-	return bpf_redirect_map(&tx, p->trunk, XDP_DROP);
+	key.s = bpf_ntohs(t[0].tci) & 0xfff;
+	key.c = bpf_ntohs(t[1].tci) & 0xfff;
+	slot = bpf_map_lookup_elem(&tags, &key);
+	if (!slot)
+		return XDP_DROP;
+	to = *slot;
+	p = bpf_map_lookup_elem(&ports, &to);
+	if (!p || p->is_cut)
+		return XDP_DROP;
+	count(p, to, SWITCH_FROM_TRUNK, t[1].type, t + 2, end,
+	      (__u32)(end - data) - 2 * sizeof(*t));
+	copy = *eth;
+	copy.h_proto = t[1].type;
+	if (bpf_xdp_adjust_head(ctx, (int)(2 * sizeof(*t))))
+		return XDP_DROP;
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	*eth = copy;
+	return (int)bpf_redirect_map(&tx, to, XDP_DROP);
 }
 
 SEC("xdp")
 int
-trunk_port(struct xdp_md *ctx)
+labswitch(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct tagged *in = data, old;
-	struct switch_tag tag = { .trunk = ctx->ingress_ifindex };
+	__u32 ifindex = ctx->ingress_ifindex;
+	__u32 *slot = bpf_map_lookup_elem(&ifs, &ifindex), at;
 	struct switch_port *p;
-	struct ethhdr *eth;
 
-	if ((void *)(in + 1) > end || (in->outer != P_SVLAN && in->outer != P_VLAN) ||
-	    in->s.type != P_VLAN)
+	if (!slot)
 		return XDP_DROP;
-	tag.s_tag = bpf_ntohs(in->s.tci) & 0xfff;
-	tag.c_tag = bpf_ntohs(in->c.tci) & 0xfff;
-	p = bpf_map_lookup_elem(&by_tag, &tag);
+	at = *slot;
+	p = bpf_map_lookup_elem(&ports, &at);
 	if (!p)
 		return XDP_DROP;
-	count(p, 1, in + 1, end, in->c.type);
-	if (p->is_cut)
-		return XDP_DROP;
-	capture(ctx, p->trunk, 0);
-	__builtin_memcpy(&old, in, sizeof(old));
-	if (bpf_xdp_adjust_head(ctx, (int)(2 * sizeof(struct tag))))
-		return XDP_DROP;
-	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
-	eth = data;
-	if ((void *)(eth + 1) > end)
-		return XDP_DROP;
-	__builtin_memcpy(eth->h_dest, old.dst, 6);
-	__builtin_memcpy(eth->h_source, old.src, 6);
-	eth->h_proto = old.c.type;
-	return bpf_redirect_map(&tx, p->access, XDP_DROP);
+	return p->trunk ? access_run(ctx, p, at) : trunk_run(ctx, at);
 }
 
-char _license[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

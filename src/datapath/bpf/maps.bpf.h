@@ -8,7 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 
-#include "../shared.h"
+#include "datapath/shared.h"
 
 const volatile struct dp_constants constants = { 1, 1, 1, 1 };
 
