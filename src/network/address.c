@@ -36,7 +36,6 @@ static int
 address_claim(struct arm_plan *p, const char *subnet, const struct prefix *prefix, const char *text)
 {
 	struct arm_error *error = p->s->error;
-	const char *owner = NULL;
 	struct addr a;
 	struct err e;
 
@@ -54,9 +53,10 @@ address_claim(struct arm_plan *p, const char *subnet, const struct prefix *prefi
 	case ADDRESS_FINE:
 		break;
 	}
-	if (arm_claim(p, NULL, space_of(p, subnet), number_text(p, &a), &owner) < 0)
+	if (arm_claim(p, NULL, space_of(p, subnet), number_text(p, &a), NULL) < 0)
 		return arm_refuse_at(error, 400, "PrivateIPAddressInUse", ADDRESS,
-				     "%s is in use by %s.", text, owner ? owner : "another");
+				     "%s is in use by %s.", text,
+				     claim_holder(p->s, space_of(p, subnet), number_text(p, &a)));
 	return 0;
 }
 
@@ -83,12 +83,12 @@ address_give(struct arm_plan *p, const json_t *have, json_t *want)
 	const char *subnet = arm_ref(want, "properties.subnet");
 	const char *before = have ? arm_ref(have, "properties.subnet") : NULL;
 	const char *old = have ? arm_str(have, ADDRESS, NULL) : NULL;
-	bool is_static = text_equal(arm_str(want, "properties.privateIPAllocationMethod", ""),
-				    "Static");
+	bool is_static =
+		text_equal(arm_str(want, "properties.privateIPAllocationMethod", ""), "Static");
 	const char *wish = arm_str(want, ADDRESS, NULL);
 	struct prefix prefix;
-	int r = subnet ? subnet_read(p, subnet, &prefix) :
-			 arm_refuse_at(p->s->error, 400, "SubnetIsRequired",
+	int r = subnet ? subnet_read(p, subnet, &prefix)
+		       : arm_refuse_at(p->s->error, 400, "SubnetIsRequired",
 				       "properties.ipConfigurations.properties.subnet",
 				       "An IP configuration needs a subnet.");
 
@@ -103,8 +103,8 @@ address_give(struct arm_plan *p, const json_t *have, json_t *want)
 	if (is_static && !wish)
 		return arm_refuse_at(p->s->error, 400, "PrivateIPAddressRequired", ADDRESS,
 				     "Static allocation needs a privateIPAddress.");
-	r = is_static ? address_claim(p, subnet, &prefix, wish) :
-			address_find(p, subnet, &prefix, want);
+	r = is_static ? address_claim(p, subnet, &prefix, wish)
+		      : address_find(p, subnet, &prefix, want);
 	if (r == 0 && have)
 		address_drop(p, have);
 	return r;

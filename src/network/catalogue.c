@@ -100,7 +100,7 @@ struct field {
 	const char *key;
 	enum kind kind;
 	bool required;
-	size_t at; /* offset in the struct; for lists of the array pointer */
+	size_t at;   /* offset in the struct; for lists of the array pointer */
 	size_t at_n; /* K_LIST: offset of the count */
 	const struct schema *of;
 	uint32_t max; /* K_NUMBER, K_NUMBERS: largest value; 0 = any */
@@ -347,13 +347,15 @@ read_mapping(struct reader *r, struct fy_node *n, const struct schema *s, int li
 
 /* ---- the tables ---- */
 
-#define SCHEMA(name, what, T, line, ...)                                                      \
-	static const struct field name##_fields[] = { __VA_ARGS__ };                          \
+#define SCHEMA(name, what, T, line, ...) \
+	static const struct field name##_fields[] = { __VA_ARGS__ }; \
 	static const struct schema name##_schema = { what, sizeof(T), line, name##_fields, \
 						     COUNT(name##_fields) }
 #define ITEM(m) offsetof(struct raw_item, m)
 #define LIMIT(key, m, max_) \
-	{ key, K_NUMBER, true, offsetof(struct raw_limits, v.m), 0, NULL, max_ }
+	{ \
+		key, K_NUMBER, true, offsetof(struct raw_limits, v.m), 0, NULL, max_ \
+	}
 
 /* clang-format off */
 SCHEMA(geo, "a geopolitical region", struct raw_item, ITEM(line),
@@ -468,9 +470,8 @@ top_keep(struct reader *r, const struct raw_top *top)
 	items_append(c, &c->raw_providers, &top->providers, r->file);
 	for (size_t i = 0; i < top->n_limits; i++) {
 		if (c->raw_limits.file)
-			return err_set(r->e, -EINVAL,
-				       "%s:%d: limits stand twice, first in %s:%d", r->file,
-				       top->limits[i].line, c->raw_limits.file,
+			return err_set(r->e, -EINVAL, "%s:%d: limits stand twice, first in %s:%d",
+				       r->file, top->limits[i].line, c->raw_limits.file,
 				       c->raw_limits.line);
 		c->raw_limits = top->limits[i];
 		c->raw_limits.file = r->file;
@@ -491,9 +492,32 @@ document_destroy(struct fy_document **d)
 	fy_document_destroy(*d);
 }
 
+/* The library never comes back from some "%" directives, which a catalogue has no use for. */
+static int
+check_directives(const struct catalogue_text *t, struct err *e)
+{
+	int line = 1;
+
+	for (size_t i = 0; i < t->n; i++) {
+		bool is_first = !i || t->text[i - 1] == '\n' || t->text[i - 1] == '\r' ||
+				(unsigned char)t->text[i - 1] >=
+					0x80; /* a mark, or a foreign line end */
+
+		if (t->text[i] == '%' && is_first)
+			return err_set(e, -EINVAL, "%s:%d: YAML directives are not used here",
+				       t->file, line);
+		line += t->text[i] == '\n';
+	}
+	return 0;
+}
+
 static int
 read_file(struct catalogue *c, const struct catalogue_text *t, struct err *e)
 {
+	int ret = check_directives(t, e);
+
+	if (ret < 0)
+		return ret;
 	struct fy_diag_cfg dcfg;
 
 	fy_diag_cfg_default(&dcfg);
@@ -516,8 +540,8 @@ read_file(struct catalogue *c, const struct catalogue_text *t, struct err *e)
 	}
 	struct reader r = { c, arena_strdup(&c->arena, t->file), e };
 	struct raw_top top = { 0 };
-	int ret = read_mapping(&r, fy_document_root(doc), &top_schema, 1, &top);
 
+	ret = read_mapping(&r, fy_document_root(doc), &top_schema, 1, &top);
 	return ret < 0 ? ret : top_keep(&r, &top);
 }
 
@@ -670,8 +694,8 @@ static int
 resolve_provider(struct catalogue *c, const struct raw_item *r, struct catalogue_provider *p,
 		 struct err *e)
 {
-	struct catalogue_offer *offers = NEW_ARRAY(&c->arena, struct catalogue_offer,
-						   r->n_offers + 1);
+	struct catalogue_offer *offers =
+		NEW_ARRAY(&c->arena, struct catalogue_offer, r->n_offers + 1);
 
 	*p = (struct catalogue_provider){ r->name, (int)r->layer, r->mbps.v, r->mbps.n, offers, 0 };
 	if (r->layer != 2 && r->layer != 3)
@@ -712,17 +736,16 @@ static int
 resolve_limits(struct catalogue *c, struct err *e)
 {
 	const struct raw_limits *r = &c->raw_limits;
-	struct catalogue_asn_range *asns = NEW_ARRAY(&c->arena, struct catalogue_asn_range,
-						     r->n_reserved + 1);
-	struct catalogue_links *links = NEW_ARRAY(&c->arena, struct catalogue_links,
-						  r->n_premium + 1);
+	struct catalogue_asn_range *asns =
+		NEW_ARRAY(&c->arena, struct catalogue_asn_range, r->n_reserved + 1);
+	struct catalogue_links *links =
+		NEW_ARRAY(&c->arena, struct catalogue_links, r->n_premium + 1);
 
 	if (!r->file)
 		return err_set(e, -EINVAL, "no limits in any of the files");
 	c->limits = r->v;
 	for (size_t i = 0; i < r->n_reserved; i++) {
-		asns[i] = (struct catalogue_asn_range){ r->reserved[i].first,
-							r->reserved[i].last };
+		asns[i] = (struct catalogue_asn_range){ r->reserved[i].first, r->reserved[i].last };
 		if (asns[i].first > asns[i].last)
 			return err_set(e, -EINVAL, "%s:%d: reservedAsns: first is above last",
 				       r->file, r->reserved[i].line);
@@ -755,8 +778,8 @@ resolve(struct catalogue *c, struct err *e)
 		return ret;
 	c->geos = NEW_ARRAY(&c->arena, struct catalogue_geo, c->raw_geos.n + 1);
 	for (size_t i = 0; i < c->raw_geos.n; i++)
-		c->geos[c->n_geos++] = (struct catalogue_geo){ c->raw_geos.v[i].name,
-							       (int)c->raw_geos.v[i].zone };
+		c->geos[c->n_geos++] =
+			(struct catalogue_geo){ c->raw_geos.v[i].name, (int)c->raw_geos.v[i].zone };
 	ret = resolve_regions(c, e);
 	if (ret == 0)
 		ret = resolve_locations(c, e);

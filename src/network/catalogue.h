@@ -66,7 +66,8 @@ struct catalogue_limits {
 	const struct catalogue_links *links_premium; /* ascending */
 	size_t n_links_premium;
 	uint32_t links_same_location; /* circuits of one location to one VNet */
-	uint32_t routes_standard, routes_premium; /* IPv4 prefixes of the customer, private peering */
+	uint32_t routes_standard,
+		routes_premium; /* IPv4 prefixes of the customer, private peering */
 	uint32_t routes_microsoft;
 	uint32_t local_min_mbps; /* smallest circuit of the Local tier */
 	uint32_t max_routing_weight;

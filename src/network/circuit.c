@@ -11,7 +11,8 @@
 /* ---- authorizations ---- */
 
 static const struct arm_prop authorization_props[] = {
-	{ .name = "authorizationKey", .kind = ARM_STRING,
+	{ .name = "authorizationKey",
+	  .kind = ARM_STRING,
 	  .flags = ARM_READ_ONLY | ARM_SECRET | ARM_SHOWN_TO_WRITERS },
 	{ .name = "authorizationUseStatus", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
 	{ .name = "connectionResourceUri", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
@@ -125,9 +126,9 @@ circuit_provider_state(struct arm_snapshot *s, const struct arm_resource *circui
 {
 	const struct arm_resource *xc = circuit_cross_connection(s, circuit);
 
-	return xc ? provider_state_parse(arm_str(
-			    xc->body, "properties.serviceProviderProvisioningState", NULL)) :
-		    PROVIDER_NOT_PROVISIONED;
+	return xc ? provider_state_parse(
+			    arm_str(xc->body, "properties.serviceProviderProvisioningState", NULL))
+		  : PROVIDER_NOT_PROVISIONED;
 }
 
 bool
@@ -141,10 +142,9 @@ circuit_place(struct arm_snapshot *s, const struct arm_resource *circuit, struct
 		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		ret->edge[i] = pair_edge(ret->pair, i);
-		ret->device_port[i] = arm_str(ret->port->body,
-					      i ? "properties.secondaryAzurePort" :
-						  "properties.primaryAzurePort",
-					      "");
+		ret->device_port[i] = arm_str(
+			ret->port->body,
+			i ? "properties.secondaryAzurePort" : "properties.primaryAzurePort", "");
 	}
 	return ret->edge[0] && ret->edge[1];
 }
@@ -170,7 +170,8 @@ order_read(struct arm_plan *p, struct order *o)
 	const char *location = arm_str(body, SPP "peeringLocation", NULL);
 
 	if (!provider || !location)
-		return arm_refuse_at(e, 400, "InvalidParameter", "properties.serviceProviderProperties",
+		return arm_refuse_at(e, 400, "InvalidParameter",
+				     "properties.serviceProviderProperties",
 				     "serviceProviderProperties with serviceProviderName, "
 				     "peeringLocation and bandwidthInMbps are required.");
 	o->provider = catalogue_provider(cat, provider);
@@ -395,8 +396,8 @@ sku_change(struct arm_plan *p, const struct order *o)
 
 	if (rule_sku_change(from, o->sku, &e) < 0)
 		return arm_refuse_at(p->s->error, 400,
-				     from.family != o->sku.family ? "SkuFamilyChangeNotAllowed" :
-								    "SkuTierChangeNotAllowed",
+				     from.family != o->sku.family ? "SkuFamilyChangeNotAllowed"
+								  : "SkuTierChangeNotAllowed",
 				     "sku", "%s.", e.text);
 	if (from.tier == o->sku.tier)
 		return 0;
@@ -408,8 +409,8 @@ sku_change(struct arm_plan *p, const struct order *o)
 				     "The circuit has %zu links; %s allows %u.", n,
 				     sku_tier_name(o->sku.tier), max);
 	for (size_t i = 0; i < n; i++) {
-		const struct catalogue_region *to = catalogue_region(
-			cat, arm_str(links[i].vnet->body, "location", ""));
+		const struct catalogue_region *to =
+			catalogue_region(cat, arm_str(links[i].vnet->body, "location", ""));
 
 		if (to && rule_reach(o->sku.tier, o->offer->location, to, &e) < 0)
 			return arm_refuse_at(p->s->error, 400, "SkuTierChangeNotAllowed",
@@ -450,8 +451,8 @@ circuit_delete(struct arm_plan *p)
 
 	if (state != PROVIDER_NOT_PROVISIONED)
 		arm_block(p, xc->id,
-			  "the service provider has the circuit %s: the provider sets "
-			  "serviceProviderProvisioningState to NotProvisioned with PUT %s",
+			  "The service provider has the circuit in state %s. First: the provider "
+			  "sets serviceProviderProvisioningState to NotProvisioned with PUT %s",
 			  provider_state_names[state], xc->id);
 	if (circuit_place(p->s, p->have, &at))
 		port_use(p, at.port->id, -(int64_t)circuit_mbps(p->have));
@@ -559,7 +560,9 @@ static const struct arm_prop circuit_props[] = {
 static const struct arm_type *const circuit_children[] = { &peering_type, &authorization_type,
 							   NULL };
 static const struct arm_action circuit_actions[] = {
-	{ .name = "stats", .method = ARM_GET, .run = circuit_stats_run,
+	{ .name = "stats",
+	  .method = ARM_GET,
+	  .run = circuit_stats_run,
 	  .answered = circuit_stats_answered },
 	{ 0 },
 };

@@ -26,6 +26,18 @@ joint_find(struct arm_plan *p, struct joint *j)
 	return 0;
 }
 
+/* The links there are beside the one being made. */
+static size_t
+others(const struct arm_plan *p, struct link *links, size_t n)
+{
+	size_t n_others = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!text_equal(links[i].connection->fold, p->want->fold))
+			links[n_others++] = links[i];
+	return n_others;
+}
+
 /* ---- who may ---- */
 
 static json_t *
@@ -106,8 +118,8 @@ limits_check(struct arm_plan *p, const struct joint *j)
 	const char *at = arm_str(j->circuit->body,
 				 "properties.serviceProviderProperties.peeringLocation", "");
 	const struct catalogue_location *location = catalogue_location(cat, at);
-	const struct catalogue_region *region = catalogue_region(
-		cat, arm_str(j->vnet->body, "location", ""));
+	const struct catalogue_region *region =
+		catalogue_region(cat, arm_str(j->vnet->body, "location", ""));
 	enum sku_tier tier = circuit_sku(j->circuit).tier;
 	uint32_t max = rule_max_links(l, tier, circuit_mbps(j->circuit));
 	size_t n_same = 0, n;
@@ -116,16 +128,18 @@ limits_check(struct arm_plan *p, const struct joint *j)
 
 	if (location && region && rule_reach(tier, location, region, &e) < 0)
 		return arm_refuse(p->s->error, 400, "CircuitDoesNotReachRegion", "%s.", e.text);
-	if (links_of_circuit(p->s, j->circuit, &links) >= max)
+	n = links_of_circuit(p->s, j->circuit, &links);
+	if (others(p, links, n) >= max)
 		return arm_refuse(p->s->error, 400, "CircuitLinkLimitReached",
 				  "A %s circuit of %u Mbps has at most %u links.",
 				  sku_tier_name(tier), circuit_mbps(j->circuit), max);
 	n = links_of_vnet(p->s, j->vnet, &links);
+	n = others(p, links, n);
 	for (size_t i = 0; i < n; i++)
-		n_same += text_equal(
-			arm_str(links[i].circuit->body,
-				"properties.serviceProviderProperties.peeringLocation", ""),
-			at);
+		n_same += text_equal(arm_str(links[i].circuit->body,
+					     "properties.serviceProviderProperties.peeringLocation",
+					     ""),
+				     at);
 	if (n_same >= l->links_same_location)
 		return arm_refuse(p->s->error, 400, "CircuitLinkLimitReached",
 				  "A virtual network has at most %u circuits of one location.",
@@ -146,6 +160,7 @@ addresses_check(struct arm_plan *p, const struct joint *j)
 				  "A virtual network with more than %u prefixes cannot be linked.",
 				  l->address_spaces_per_vnet);
 	n_links = links_of_circuit(p->s, j->circuit, &links);
+	n_links = others(p, links, n_links);
 	for (size_t i = 0; i < n_links; i++) {
 		size_t n = vnet_prefixes(p->s, links[i].vnet, &other);
 
@@ -156,8 +171,7 @@ addresses_check(struct arm_plan *p, const struct joint *j)
 						  "linked to the same circuit.",
 						  j->vnet->id, links[i].vnet->id);
 	}
-	return peering_vnet_overlap(p->s,
-				    arm_child(j->circuit->body, "peerings", PEERING_PRIVATE),
+	return peering_vnet_overlap(p->s, arm_child(j->circuit->body, "peerings", PEERING_PRIVATE),
 				    j->vnet);
 }
 
@@ -165,17 +179,16 @@ static int
 connection_create(struct arm_plan *p, const struct joint *j)
 {
 	const char *pair = arena_printf(p->s->arena, "%s %s", j->gateway->fold, j->circuit->fold);
-	const char *owner = NULL;
 	int r = circuit_is_ready(p, j->circuit);
 
+	if (r == 0 && arm_claim(p, NULL, CLAIM_LINK, pair, NULL) < 0)
+		r = arm_refuse(p->s->error, 409, "ConnectionAlreadyExists",
+			       "Gateway and circuit are joined already by %s.",
+			       claim_holder(p->s, CLAIM_LINK, pair));
 	if (r == 0)
 		r = limits_check(p, j);
 	if (r == 0)
 		r = addresses_check(p, j);
-	if (r == 0 && arm_claim(p, NULL, CLAIM_LINK, pair, &owner) < 0)
-		r = arm_refuse(p->s->error, 409, "ConnectionAlreadyExists",
-			       "Gateway and circuit are joined already by %s.",
-			       owner ? owner : "another connection");
 	if (r == 0)
 		r = join_check(p, j->circuit);
 	if (r == 0)
@@ -217,8 +230,8 @@ is_connected(struct arm_snapshot *s, const struct arm_resource *r)
 {
 	const char *peer = arm_ref(r->body, REF_PEER);
 	const struct arm_resource *circuit = peer ? arm_get(s, peer) : NULL;
-	const json_t *peering = circuit ? arm_child(circuit->body, "peerings", PEERING_PRIVATE) :
-					  NULL;
+	const json_t *peering = circuit ? arm_child(circuit->body, "peerings", PEERING_PRIVATE)
+					: NULL;
 
 	return peering && circuit_provider_state(s, circuit) == PROVIDER_PROVISIONED &&
 	       text_equal(arm_str(peering, "properties.state", ""), "Enabled");

@@ -68,9 +68,9 @@ peering_bring(struct arm_resource *circuit, const json_t *from)
 			peerings = json_array();
 			arm_set(circuit->body, "properties.peerings", peerings);
 		}
-		json_array_append_new(peerings, json_pack("{s:s, s:o}", "name",
-							  arm_str(from, "name", ""), "properties",
-							  props));
+		json_array_append_new(peerings,
+				      json_pack("{s:s, s:o}", "name", arm_str(from, "name", ""),
+						"properties", props));
 		return;
 	}
 	for (size_t j = 0; j < COUNT(not_mirrored); j++) {
@@ -113,8 +113,8 @@ echo_check(struct arm_plan *p, const struct arm_resource *circuit)
 {
 	static const char mbps[] = "properties.bandwidthInMbps";
 	static const char location[] = "properties.peeringLocation";
-	const char *at = arm_str(circuit->body,
-				 "properties.serviceProviderProperties.peeringLocation", "");
+	const char *at =
+		arm_str(circuit->body, "properties.serviceProviderProperties.peeringLocation", "");
 
 	if (arm_at(p->want->body, mbps) &&
 	    arm_int(p->want->body, mbps, 0) != (int64_t)circuit_mbps(circuit))
@@ -165,7 +165,8 @@ cross_connection_view(struct arm_snapshot *s, const struct arm_resource *r, json
 		return 0;
 	bool has_place = circuit_place(s, circuit, &at);
 
-	arm_set(out, "properties.primaryAzurePort", json_string(has_place ? at.device_port[0] : ""));
+	arm_set(out, "properties.primaryAzurePort",
+		json_string(has_place ? at.device_port[0] : ""));
 	arm_set(out, "properties.secondaryAzurePort",
 		json_string(has_place ? at.device_port[1] : ""));
 	arm_set(out, "properties.sTag", json_integer(arm_int(circuit->body, "properties.stag", 0)));

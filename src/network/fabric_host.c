@@ -5,7 +5,9 @@
 /* ---- attachments ---- */
 
 static const struct arm_prop attachment_props[] = {
-	{ .name = "networkInterface", .kind = ARM_REF, .flags = ARM_REQUIRED | ARM_FIXED,
+	{ .name = "networkInterface",
+	  .kind = ARM_REF,
+	  .flags = ARM_REQUIRED | ARM_FIXED,
 	  .ref_type = "Microsoft.Network/networkInterfaces" },
 	{ .name = "device", .kind = ARM_STRING, .flags = ARM_REQUIRED, .min = 1, .max = 15 },
 	{ 0 },
@@ -29,21 +31,22 @@ attachment_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
 	const char *nic = arm_ref(now, "properties.networkInterface");
 	const char *owner = NULL;
 
-	if (!nic)
-		return 0;
-	arm_recompile(p, nic);
-	const struct arm_resource *n = arm_get(p->s, nic);
+	const struct arm_resource *n = nic ? arm_get(p->s, nic) : NULL;
 
-	if (n) { /* its VNet goes to the host */
-		const char *subnet = arm_ref(json_array_get(collection_of(n->body,
-									  "ipConfigurations"),
-							    0),
-					     "properties.subnet");
-		const struct arm_resource *vnet = subnet ? arm_get(p->s, subnet) : NULL;
+	if (!n)
+		return want ? arm_refuse_at(e, 400, "InvalidResourceReference",
+					    "properties.networkInterface",
+					    "There is no network interface %s.", nic ? nic : "")
+			    : 0;
+	arm_recompile(p, n->id);
 
-		if (vnet)
-			arm_recompile(p, vnet->id);
-	}
+	/* Its VNet goes to the host. */
+	const char *subnet = arm_ref(json_array_get(collection_of(n->body, "ipConfigurations"), 0),
+				     "properties.subnet");
+	const struct arm_resource *vnet = subnet ? arm_get(p->s, subnet) : NULL;
+
+	if (vnet)
+		arm_recompile(p, vnet->id);
 	nic = arm_id_fold(p->s->arena, nic);
 	if (!want)
 		return arm_unclaim(p, CLAIM_ATTACHMENT, nic);
@@ -51,14 +54,12 @@ attachment_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
 		return arm_refuse_at(e, 400, "InvalidParameter", "properties.device",
 				     "'%s' is not a device's name.",
 				     arm_str(want, "properties.device", ""));
-	if (arm_claim_owner(p->s, CLAIM_ATTACHMENT, nic) && !have)
+	if (!have)
+		owner = claim_holder(p->s, CLAIM_ATTACHMENT, nic);
+	if (owner || arm_claim(p, NULL, CLAIM_ATTACHMENT, nic, NULL) < 0)
 		return arm_refuse(e, 409, "NicAttachedElsewhere",
-				  "%s is attached to %s. DELETE that attachment first.", nic,
-				  arm_claim_owner(p->s, CLAIM_ATTACHMENT, nic));
-	if (arm_claim(p, NULL, CLAIM_ATTACHMENT, nic, &owner) < 0)
-		return arm_refuse(e, 409, "NicAttachedElsewhere",
-				  "%s is attached to %s. DELETE that attachment first.", nic,
-				  owner ? owner : "another host");
+				  "%s is attached to %s. DELETE that attachment first.", n->id,
+				  claim_holder(p->s, CLAIM_ATTACHMENT, nic));
 	return 0;
 }
 
@@ -97,7 +98,10 @@ static const struct arm_prop host_props[] = {
 	{ .name = "number", .kind = ARM_INT, .flags = ARM_KEEP | ARM_FIXED, .min = 1, .max = 4095 },
 	{ .name = "fabricDev", .kind = ARM_STRING, .min = 1, .max = 15, .def = "\"fabric0\"" },
 	{ .name = "fabricSecret", .kind = ARM_STRING, .flags = ARM_READ_ONLY | ARM_SECRET },
-	{ .name = "attachments", .kind = ARM_CHILDREN, .flags = ARM_KEEP, .child = &attachment_type },
+	{ .name = "attachments",
+	  .kind = ARM_CHILDREN,
+	  .flags = ARM_KEEP,
+	  .child = &attachment_type },
 	{ 0 },
 };
 
@@ -122,8 +126,10 @@ host_plan(struct arm_plan *p)
 		json_t *at;
 
 		json_array_foreach(collection_of(p->have->body, "attachments"), i, at)
-			arm_block(p, arm_ref(at, "properties.networkInterface"),
-				  "DELETE %s/attachments/%s", p->have->id, arm_str(at, "name", ""));
+			arm_block(p,
+				  arena_printf(p->s->arena, "%s/attachments/%s", p->have->id,
+					       arm_str(at, "name", "")),
+				  "%s is attached.", arm_ref(at, "properties.networkInterface"));
 		return node_revoke(p, p->have->name);
 	}
 	if (p->verb != ARM_VERB_CREATE)

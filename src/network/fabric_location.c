@@ -16,15 +16,15 @@ location_plan(struct arm_plan *p)
 	if (p->verb != ARM_VERB_CREATE)
 		return 0;
 	const char *name = arm_str(p->want->body, "properties.peeringLocation", "");
-	const char *owner = NULL;
 
 	if (!catalogue_location(network_catalogue(p->s), name))
 		return arm_refuse_at(p->s->error, 400, "InvalidPeeringLocation",
 				     "properties.peeringLocation",
 				     "The catalogue has no peering location named '%s'.", name);
-	if (arm_claim(p, NULL, CLAIM_LOCATION, name, &owner) < 0)
+	if (arm_claim(p, NULL, CLAIM_LOCATION, name, NULL) < 0)
 		return arm_refuse(p->s->error, 409, "Conflict",
-				  "Peering location '%s' is already open as %s.", name, owner);
+				  "Peering location '%s' is already open as %s.", name,
+				  claim_holder(p->s, CLAIM_LOCATION, name));
 	return 0;
 }
 
@@ -42,7 +42,8 @@ const struct arm_type fabric_location_type = {
 
 static const struct arm_prop provider_props[] = {
 	{ .name = "serviceProviderName", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED },
-	{ .name = "subscriptionId", .kind = ARM_STRING,
+	{ .name = "subscriptionId",
+	  .kind = ARM_STRING,
 	  .flags = ARM_REQUIRED | ARM_FIXED | ARM_UNIQUE_FOLD },
 	{ 0 },
 };
@@ -53,15 +54,15 @@ provider_plan(struct arm_plan *p)
 	if (p->verb != ARM_VERB_CREATE)
 		return 0;
 	const char *name = arm_str(p->want->body, "properties.serviceProviderName", "");
-	const char *owner = NULL;
 
 	if (!catalogue_provider(network_catalogue(p->s), name))
 		return arm_refuse_at(p->s->error, 400, "InvalidServiceProvider",
 				     "properties.serviceProviderName",
 				     "The catalogue has no service provider named '%s'.", name);
-	if (arm_claim(p, NULL, CLAIM_PROVIDER, name, &owner) < 0)
+	if (arm_claim(p, NULL, CLAIM_PROVIDER, name, NULL) < 0)
 		return arm_refuse(p->s->error, 409, "Conflict",
-				  "Service provider '%s' is already registered as %s.", name, owner);
+				  "Service provider '%s' is already registered as %s.", name,
+				  claim_holder(p->s, CLAIM_PROVIDER, name));
 	return 0;
 }
 

@@ -12,9 +12,16 @@ static const struct arm_prop edge_props[] = {
 
 static const struct arm_prop pair_props[] = {
 	{ .name = "peeringLocation", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED },
-	{ .name = "edges", .kind = ARM_LIST, .flags = ARM_REQUIRED, .min = 2, .max = 2,
-	  .item = ARM_OBJECT, .props = edge_props },
-	{ .name = "location", .kind = ARM_REF, .flags = ARM_READ_ONLY,
+	{ .name = "edges",
+	  .kind = ARM_LIST,
+	  .flags = ARM_REQUIRED,
+	  .min = 2,
+	  .max = 2,
+	  .item = ARM_OBJECT,
+	  .props = edge_props },
+	{ .name = "location",
+	  .kind = ARM_REF,
+	  .flags = ARM_READ_ONLY,
 	  .ref_type = "Wayleave.Fabric/locations" },
 	{ .name = "fabricSecret", .kind = ARM_STRING, .flags = ARM_READ_ONLY | ARM_SECRET },
 	{ 0 },
@@ -59,7 +66,7 @@ static int
 pair_create(struct arm_plan *p)
 {
 	const char *at = arm_str(p->want->body, "properties.peeringLocation", "");
-	const char *location = arm_claim_owner(p->s, CLAIM_LOCATION, at);
+	const char *location = claim_holder(p->s, CLAIM_LOCATION, at);
 	struct fabric_node n[2];
 
 	if (!location)

@@ -4,17 +4,30 @@
 #include "network/node.h"
 
 static const struct arm_prop port_props[] = {
-	{ .name = "edgePair", .kind = ARM_REF, .flags = ARM_REQUIRED | ARM_FIXED,
+	{ .name = "edgePair",
+	  .kind = ARM_REF,
+	  .flags = ARM_REQUIRED | ARM_FIXED,
 	  .ref_type = "Wayleave.Fabric/edgePairs" },
 	{ .name = "serviceProviderName", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED },
-	{ .name = "primaryInterface", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED,
-	  .min = 1, .max = 15 },
-	{ .name = "secondaryInterface", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED,
-	  .min = 1, .max = 15 },
-	{ .name = "bandwidthInMbps", .kind = ARM_INT, .flags = ARM_REQUIRED, .min = 1,
+	{ .name = "primaryInterface",
+	  .kind = ARM_STRING,
+	  .flags = ARM_REQUIRED | ARM_FIXED,
+	  .min = 1,
+	  .max = 15 },
+	{ .name = "secondaryInterface",
+	  .kind = ARM_STRING,
+	  .flags = ARM_REQUIRED | ARM_FIXED,
+	  .min = 1,
+	  .max = 15 },
+	{ .name = "bandwidthInMbps",
+	  .kind = ARM_INT,
+	  .flags = ARM_REQUIRED,
+	  .min = 1,
 	  .max = 1600000 },
 	{ .name = "overprovisionFactor", .kind = ARM_INT, .min = 1, .max = 100, .def = "2" },
-	{ .name = "serviceProvider", .kind = ARM_REF, .flags = ARM_READ_ONLY,
+	{ .name = "serviceProvider",
+	  .kind = ARM_REF,
+	  .flags = ARM_READ_ONLY,
 	  .ref_type = "Wayleave.Fabric/providers" },
 	{ .name = "primaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
 	{ .name = "secondaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
@@ -107,7 +120,7 @@ port_create(struct arm_plan *p)
 			json_textf("%s-%s", pair_edge(pair, i), dev));
 	}
 	arm_set(body, "properties.serviceProvider",
-		json_reference(arm_claim_owner(p->s, CLAIM_PROVIDER, name)));
+		json_reference(claim_holder(p->s, CLAIM_PROVIDER, name)));
 	return 0;
 }
 
@@ -149,8 +162,8 @@ port_compile(struct arm_snapshot *s, const struct arm_resource *r)
 
 	for (unsigned i = 0; pair && i < 2; i++)
 		arm_emit(s, pair_edge(pair, i), "port", r->name,
-			 json_pack("{s:s, s:s}", "dev",
-				   arm_str(r->body, interface_of[i], ""), "encapsulation", "qinq"));
+			 json_pack("{s:s, s:s}", "dev", arm_str(r->body, interface_of[i], ""),
+				   "encapsulation", "qinq"));
 	return 0;
 }
 

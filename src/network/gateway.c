@@ -11,8 +11,7 @@ gateway_subnet_check(struct arm_plan *p, const json_t *config)
 {
 	const char *subnet = arm_ref(config, "properties.subnet");
 
-	if (!subnet ||
-	    !text_equal(arm_id_segment(p->s->arena, subnet, 0), "GatewaySubnet"))
+	if (!subnet || !text_equal(arm_id_segment(p->s->arena, subnet, 0), "GatewaySubnet"))
 		return arm_refuse_at(p->s->error, 400, "InvalidGatewaySubnet",
 				     "properties.ipConfigurations.properties.subnet",
 				     "A gateway lives in the subnet named GatewaySubnet.");
@@ -27,16 +26,15 @@ static int
 gateway_create(struct arm_plan *p)
 {
 	const struct arm_resource *vnet = gateway_vnet(p->s, p->want);
-	const char *owner = NULL;
 
 	if (!text_equal(arm_str(vnet->body, "location", NULL), p->location))
 		return arm_refuse(p->s->error, 400, "InvalidResourceReference",
 				  "Virtual network %s is in %s, not in %s.", vnet->id,
 				  arm_str(vnet->body, "location", "?"), p->location);
-	if (arm_claim(p, NULL, CLAIM_GATEWAY, vnet->fold, &owner) < 0)
+	if (arm_claim(p, NULL, CLAIM_GATEWAY, vnet->fold, NULL) < 0)
 		return arm_refuse(p->s->error, 400, "GatewayAlreadyExists",
 				  "Virtual network %s has an ExpressRoute gateway already: %s.",
-				  vnet->id, owner ? owner : "");
+				  vnet->id, claim_holder(p->s, CLAIM_GATEWAY, vnet->fold));
 	arm_set(p->want->body, "properties.resourceGuid", json_string(arm_new_guid(p)));
 	return 0;
 }
@@ -53,7 +51,8 @@ gateway_plan(struct arm_plan *p)
 	if (r == 0 && p->verb == ARM_VERB_CREATE)
 		r = gateway_create(p);
 	if (r == 0 && before &&
-	    !arm_id_equal(arm_ref(before, "properties.subnet"), arm_ref(config, "properties.subnet")))
+	    !arm_id_equal(arm_ref(before, "properties.subnet"),
+			  arm_ref(config, "properties.subnet")))
 		r = arm_refuse(p->s->error, 400, "PropertyChangeNotAllowed",
 			       "A gateway stays in its virtual network.");
 	if (r < 0)

@@ -11,13 +11,13 @@ struct network {
 };
 
 static const struct arm_type *const network_types[] = {
-	&circuit_type,	    &cross_connection_type, &vnet_type,	     &nic_type,
-	&gateway_type,	    &connection_type,	    &public_ip_type, NULL,
+	&circuit_type, &cross_connection_type, &vnet_type,      &nic_type,
+	&gateway_type, &connection_type,       &public_ip_type, NULL,
 };
 
 static const struct arm_type *const fabric_types[] = {
-	&fabric_location_type, &fabric_pair_type, &fabric_port_type, &fabric_provider_type,
-	&fabric_host_type,     NULL,
+	&fabric_location_type, &fabric_pair_type, &fabric_port_type,
+	&fabric_provider_type, &fabric_host_type, NULL,
 };
 
 static const struct arm_provider microsoft_network = {
@@ -73,11 +73,11 @@ network_locations(struct arm_snapshot *s, void *ctx)
 		const struct catalogue_region *r = catalogue_region_at(c, i);
 		json_t *regional = json_textf("(%s) %s", r->geo->name, r->display);
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "name", r->name,
-					"displayName", r->display, "regionalDisplayName", regional,
-					"metadata", "geographyGroup", r->geo->name, "regionType",
-					"Physical", "regionCategory", "Recommended"));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "name",
+						      r->name, "displayName", r->display,
+						      "regionalDisplayName", regional, "metadata",
+						      "geographyGroup", r->geo->name, "regionType",
+						      "Physical", "regionCategory", "Recommended"));
 	}
 	return list;
 }
@@ -111,4 +111,13 @@ text_equal(const char *a, const char *b)
 	if (!a || !b)
 		return a == b;
 	return !strcasecmp(a, b);
+}
+
+const char *
+claim_holder(struct arm_snapshot *s, const char *space, const char *value)
+{
+	const char *owner = arm_claim_owner(s, space, value);
+	const struct arm_resource *r = owner ? arm_get(s, owner) : NULL;
+
+	return r ? r->id : owner;
 }

@@ -7,8 +7,8 @@
 static const struct arm_resource *
 nic_vnet(struct arm_snapshot *s, const struct arm_resource *nic)
 {
-	const char *subnet = arm_ref(json_array_get(collection_of(nic->body, CONFIGS), 0),
-				     "properties.subnet");
+	const char *subnet =
+		arm_ref(json_array_get(collection_of(nic->body, CONFIGS), 0), "properties.subnet");
 
 	return subnet ? arm_get(s, subnet) : NULL;
 }

@@ -10,11 +10,9 @@
 static int
 claim_or_refuse(struct arm_plan *p, const char *space, const char *value, const char *what)
 {
-	const char *owner = NULL;
-
-	if (arm_claim(p, NULL, space, value, &owner) < 0)
+	if (arm_claim(p, NULL, space, value, NULL) < 0)
 		return arm_refuse(p->s->error, 409, "Conflict", "The %s '%s' is taken by %s.", what,
-				  value, owner ? owner : "another");
+				  value, claim_holder(p->s, space, value));
 	return 0;
 }
 
@@ -28,8 +26,9 @@ node_row_put(struct arm_plan *p, const char *name, const char *role, bool is_rev
 	if (r == 0 && is_revoked)
 		return 0;
 	if (r == 0)
-		row = (struct store_node){ .name = name, .cert = "", .token_hash = "",
-					   .report = "{}" };
+		row = (struct store_node){
+			.name = name, .cert = "", .token_hash = "", .report = "{}"
+		};
 	row.role = role;
 	row.revoked = is_revoked;
 	if (is_revoked)
@@ -74,8 +73,8 @@ node_register(struct arm_plan *p, struct fabric_node *n)
 	if (r < 0)
 		return r;
 	if (number) {
-		r = claim_or_refuse(p, CLAIM_NODE_NUMBER, arena_printf(p->s->arena, "%u", n->number),
-				    "node number");
+		r = claim_or_refuse(p, CLAIM_NODE_NUMBER,
+				    arena_printf(p->s->arena, "%u", n->number), "node number");
 	} else if (arm_claim_number(p, NULL, CLAIM_NODE_NUMBER, 1, 4095, &number) < 0) {
 		r = arm_refuse(p->s->error, 409, "Conflict", "All 4095 node numbers are taken.");
 	}

@@ -69,12 +69,11 @@ microsoft_check(struct arm_plan *p, json_t *want)
 				     "Bgp Peering %s.",
 				     p->child_id ? p->child_id : arm_str(want, "name", ""));
 	if (is_microsoft)
-		json_object_set_new(
-			config, "advertisedPublicPrefixesState",
-			json_string(json_array_size(json_object_get(config,
-								    "advertisedPublicPrefixes")) ?
-					    "ValidationNeeded" :
-					    "NotConfigured"));
+		json_object_set_new(config, "advertisedPublicPrefixesState",
+				    json_string(json_array_size(json_object_get(
+							config, "advertisedPublicPrefixes"))
+							? "ValidationNeeded"
+							: "NotConfigured"));
 	return 0;
 }
 
@@ -112,8 +111,8 @@ peering_check(struct arm_plan *p, enum peering_writer by, json_t *have, json_t *
 	if (r < 0)
 		return r;
 	arm_set(want, "properties.peeringType", json_string(arm_str(want, "name", "")));
-	if (!have || !json_equal(json_object_get(have, "properties"),
-				 json_object_get(want, "properties")))
+	if (!have ||
+	    !json_equal(json_object_get(have, "properties"), json_object_get(want, "properties")))
 		arm_set(want, "properties.lastModifiedBy",
 			json_string(by == WRITER_CUSTOMER ? "Customer" : "Provider"));
 	return 0;
@@ -127,7 +126,8 @@ peering_block_by_links(struct arm_plan *p, const struct arm_resource *circuit, c
 	if (!circuit || !text_equal(peering, PEERING_PRIVATE))
 		return;
 	for (size_t i = 0, n = links_of_circuit(p->s, circuit, &links); i < n; i++)
-		arm_block(p, links[i].connection->id, "DELETE %s", links[i].connection->id);
+		arm_block(p, links[i].connection->id, "Connection '%s' uses this peering.",
+			  links[i].connection->name);
 }
 
 /* ---- all of a circuit ---- */
@@ -142,7 +142,8 @@ vlans_check(struct arm_plan *p, const json_t *peerings)
 		json_array_foreach(peerings, j, b) {
 			if (j >= i)
 				break;
-			if (arm_int(a, "properties.vlanId", 0) == arm_int(b, "properties.vlanId", 0))
+			if (arm_int(a, "properties.vlanId", 0) ==
+			    arm_int(b, "properties.vlanId", 0))
 				return arm_refuse_at(p->s->error, 400, "VlanIdInUse",
 						     "properties.vlanId",
 						     "VLAN %d is used by %s of this circuit.",
@@ -208,7 +209,8 @@ number_ensure(struct arm_plan *p, struct arm_resource *circuit, const char *peer
 		json_object_set_new(d, "isLive", json_true());
 		return 0;
 	}
-	if (arm_claim_number(p, circuit->id, CLAIM_FABRIC_NUMBER, 1, FABRIC_NUMBER_MAX, &number) < 0)
+	if (arm_claim_number(p, circuit->id, CLAIM_FABRIC_NUMBER, 1, FABRIC_NUMBER_MAX, &number) <
+	    0)
 		return arm_refuse(p->s->error, 409, "Conflict", "No fabric number is left.");
 	arm_set(circuit->hidden, path,
 		json_pack("{s:I, s:i, s:b}", "number", (json_int_t)number, "generation", 0,
@@ -295,8 +297,8 @@ domain_body(struct arm_snapshot *s, const struct arm_resource *circuit, const js
 	struct err e;
 
 	if (!d || rule_link_prefix(arm_str(peering,
-					   side ? "properties.secondaryPeerAddressPrefix" :
-						  "properties.primaryPeerAddressPrefix",
+					   side ? "properties.secondaryPeerAddressPrefix"
+						: "properties.primaryPeerAddressPrefix",
 					   ""),
 				   &link, &e) < 0)
 		return NULL;
@@ -309,8 +311,8 @@ domain_body(struct arm_snapshot *s, const struct arm_resource *circuit, const js
 		json_textf("%s/30", addr_format(&link.edge, edge)), "peerAddress",
 		addr_format(&link.customer, customer), "peerAs",
 		(json_int_t)arm_int(peering, "properties.peerASN", 0), "maxPrefixes",
-		(json_int_t)(is_private ? rule_max_routes(l, circuit_sku(circuit).tier) :
-					  l->routes_microsoft),
+		(json_int_t)(is_private ? rule_max_routes(l, circuit_sku(circuit).tier)
+					: l->routes_microsoft),
 		"vnets", linked_vnets(s, circuit, is_private), "enabled",
 		is_provisioned && text_equal(arm_str(peering, "properties.state", ""), "Enabled"),
 		"resourceId", json_textf("%s/peerings/%s", circuit->id, name));

@@ -11,10 +11,10 @@ static bool
 is_unicast(const struct prefix *p)
 {
 	static const struct prefix never[] = {
-		{ { NET_V4, { 0 } }, 8 },           /* this network */
-		{ { NET_V4, { 127 } }, 8 },         /* loopback */
-		{ { NET_V4, { 169, 254 } }, 16 },   /* link local */
-		{ { NET_V4, { 224 } }, 3 },         /* multicast and above */
+		{ { NET_V4, { 0 } }, 8 },                 /* this network */
+		{ { NET_V4, { 127 } }, 8 },               /* loopback */
+		{ { NET_V4, { 169, 254 } }, 16 },         /* link local */
+		{ { NET_V4, { 224 } }, 3 },               /* multicast and above */
 		{ { NET_V4, { 168, 63, 129, 16 } }, 32 }, /* the platform's address */
 	};
 
@@ -61,13 +61,15 @@ int
 rule_peer_asn(const struct catalogue_limits *l, int64_t asn, struct err *e)
 {
 	if (asn < 1 || asn > UINT32_MAX)
-		return err_set(e, -EINVAL, "%" PRId64 " is not an AS number (1 to 4294967295)", asn);
+		return err_set(e, -EINVAL, "%" PRId64 " is not an AS number (1 to 4294967295)",
+			       asn);
 	for (size_t i = 0; i < l->n_reserved_asns; i++) {
 		const struct catalogue_asn_range *r = &l->reserved_asns[i];
 
 		if (asn >= r->first && asn <= r->last)
 			return err_set(e, -EINVAL,
-				       "AS number %" PRId64 " is reserved and cannot be a customer's",
+				       "AS number %" PRId64
+				       " is reserved and cannot be a customer's",
 				       asn);
 	}
 	return 0;
@@ -116,16 +118,17 @@ rule_sku_new(const struct catalogue_limits *l, const struct catalogue_location *
 	     uint32_t mbps, struct err *e)
 {
 	if (sku.tier == TIER_NONE || sku.family == FAMILY_NONE)
-		return err_set(e, -EINVAL, "tier is Local, Standard or Premium and family "
-					   "MeteredData or UnlimitedData");
+		return err_set(e, -EINVAL,
+			       "The tier is Local, Standard or Premium and the family "
+			       "MeteredData or UnlimitedData");
 	if (sku.tier != TIER_LOCAL)
 		return 0;
 	if (sku.family != FAMILY_UNLIMITED)
-		return err_set(e, -EINVAL, "the Local tier is sold with UnlimitedData only");
+		return err_set(e, -EINVAL, "The Local tier is sold with UnlimitedData only");
 	if (!at->n_local)
 		return err_set(e, -EINVAL, "%s has no local region, so no Local tier", at->name);
 	if (mbps < l->local_min_mbps)
-		return err_set(e, -EINVAL, "the Local tier begins at %u Mbps", l->local_min_mbps);
+		return err_set(e, -EINVAL, "The Local tier begins at %u Mbps", l->local_min_mbps);
 	return 0;
 }
 
@@ -133,15 +136,17 @@ int
 rule_sku_change(struct sku from, struct sku to, struct err *e)
 {
 	if (to.tier == TIER_NONE || to.family == FAMILY_NONE)
-		return err_set(e, -EINVAL, "tier is Local, Standard or Premium and family "
-					   "MeteredData or UnlimitedData");
+		return err_set(e, -EINVAL,
+			       "The tier is Local, Standard or Premium and the family "
+			       "MeteredData or UnlimitedData");
 	if (to.tier == TIER_LOCAL && from.tier != TIER_LOCAL)
-		return err_set(e, -EINVAL, "a circuit cannot become Local; make a new one");
+		return err_set(e, -EINVAL, "A circuit cannot become Local; make a new one");
 	if (from.family == FAMILY_UNLIMITED && to.family == FAMILY_METERED)
-		return err_set(e, -EINVAL, "UnlimitedData cannot become MeteredData; make a new "
-					   "circuit");
+		return err_set(e, -EINVAL,
+			       "UnlimitedData cannot become MeteredData; make a new "
+			       "circuit");
 	if (to.tier == TIER_LOCAL && to.family != FAMILY_UNLIMITED)
-		return err_set(e, -EINVAL, "the Local tier is sold with UnlimitedData only");
+		return err_set(e, -EINVAL, "The Local tier is sold with UnlimitedData only");
 	return 0;
 }
 
@@ -168,7 +173,7 @@ rule_bandwidth_change(uint32_t from, int64_t to, struct err *e)
 {
 	if (to < from)
 		return err_set(e, -EINVAL,
-			       "the bandwidth of a circuit grows only: %u Mbps cannot become "
+			       "The bandwidth of a circuit grows only: %u Mbps cannot become "
 			       "%" PRId64 " Mbps without interruption; make a new circuit",
 			       from, to);
 	return 0;
@@ -205,13 +210,13 @@ rule_reach(enum sku_tier t, const struct catalogue_location *from,
 		if (from->geo == to->geo)
 			return 0;
 		return err_set(e, -EINVAL,
-			       "a Standard circuit at %s reaches %s; %s is in %s and needs Premium",
+			       "A Standard circuit at %s reaches %s; %s is in %s and needs Premium",
 			       from->name, from->geo->name, to->display, to->geo->name);
 	}
 	for (size_t i = 0; i < from->n_local; i++)
 		if (from->local[i] == to)
 			return 0;
-	return err_set(e, -EINVAL, "a Local circuit at %s does not reach %s", from->name,
+	return err_set(e, -EINVAL, "A Local circuit at %s does not reach %s", from->name,
 		       to->display);
 }
 
@@ -244,7 +249,7 @@ rule_provider_state(enum provider_state from, enum provider_state to, struct err
 	/* clang-format on */
 
 	if (from >= PROVIDER_STATES || to >= PROVIDER_STATES)
-		return err_set(e, -EINVAL, "unknown provider state");
+		return err_set(e, -EINVAL, "Unknown provider state");
 	if (!is_legal[from][to])
 		return err_set(e, -EINVAL, "%s cannot become %s", provider_state_names[from],
 			       provider_state_names[to]);

@@ -3,7 +3,8 @@
 #include "network/types.h"
 
 /* The API's own odd constant. */
-#define PROVIDERS_ID "/subscriptions//resourceGroups//providers/Microsoft.Network/expressRouteServiceProviders/"
+#define PROVIDERS_ID \
+	"/subscriptions//resourceGroups//providers/Microsoft.Network/expressRouteServiceProviders/"
 
 static bool
 is_in(const uint32_t *v, size_t n, uint32_t x)
@@ -35,10 +36,10 @@ provider_view(struct arm_snapshot *s, const struct catalogue_provider *p)
 		char name[16];
 
 		if (is_offered[j])
-			json_array_append_new(sizes, json_pack("{s:s, s:i}", "offerName",
-							       catalogue_bandwidth_name(p->mbps[j],
-											name),
-							       "valueInMbps", (int)p->mbps[j]));
+			json_array_append_new(sizes,
+					      json_pack("{s:s, s:i}", "offerName",
+							catalogue_bandwidth_name(p->mbps[j], name),
+							"valueInMbps", (int)p->mbps[j]));
 	}
 	if (!json_array_size(locations)) {
 		json_decref(locations);

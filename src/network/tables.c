@@ -45,8 +45,7 @@ table_ask(struct arm_call *c, const char *kind)
 	if (!circuit || !circuit_place(c->s, circuit, &at))
 		return no_circuit(c);
 	arm_call_ask(c, at.edge[side], kind,
-		     json_string(domain_key(c->s->arena, circuit,
-					    arm_str(c->element, "name", ""))),
+		     json_string(domain_key(c->s->arena, circuit, arm_str(c->element, "name", ""))),
 		     MAX_ROWS, c->arg);
 	return 0;
 }
@@ -113,12 +112,12 @@ cross_summary_answered(struct arm_call *c)
 		return r;
 	}
 	json_array_foreach(json_object_get(c->result, "value"), i, row)
-		json_array_append_new(
-			rows, json_pack("{s:s, s:I, s:s, s:s}", "neighbor",
-					arm_str(row, "neighbor", ""), "asn",
-					(json_int_t)arm_int(row, "as", 0), "upDown",
-					arm_str(row, "upDown", ""), "stateOrPrefixesReceived",
-					arm_str(row, "statePfxRcd", "")));
+		json_array_append_new(rows, json_pack("{s:s, s:I, s:s, s:s}", "neighbor",
+						      arm_str(row, "neighbor", ""), "asn",
+						      (json_int_t)arm_int(row, "as", 0), "upDown",
+						      arm_str(row, "upDown", ""),
+						      "stateOrPrefixesReceived",
+						      arm_str(row, "statePfxRcd", "")));
 	json_object_set_new(c->result, "value", rows);
 	return 0;
 }

@@ -5,8 +5,8 @@
 #include "network/catalogue.h"
 #include "network/rules.h"
 
-extern const struct arm_type circuit_type, cross_connection_type, vnet_type, nic_type,
-	gateway_type, connection_type, public_ip_type;
+extern const struct arm_type circuit_type, cross_connection_type, vnet_type, nic_type, gateway_type,
+	connection_type, public_ip_type;
 extern const struct arm_type peering_type, authorization_type, subnet_type;
 extern const struct arm_type fabric_location_type, fabric_pair_type, fabric_port_type,
 	fabric_provider_type, fabric_host_type;
@@ -15,23 +15,26 @@ extern const struct arm_action network_reads[];
 const struct catalogue *network_catalogue(const struct arm_snapshot *s);
 
 /* Names of claim spaces: what only one may have. */
-#define CLAIM_FABRIC_NUMBER "fabric-number"         /* domains and VNets share 20 bits */
-#define CLAIM_NODE_NUMBER "node-number"             /* edges and hosts share 1..4095 */
+#define CLAIM_FABRIC_NUMBER "fabric-number" /* domains and VNets share 20 bits */
+#define CLAIM_NODE_NUMBER "node-number"     /* edges and hosts share 1..4095 */
 #define CLAIM_NODE_NAME "node-name"
 #define CLAIM_UNDERLAY "underlay-address"
-#define CLAIM_LOCATION "fabric-location"            /* peering location -> fabric location */
-#define CLAIM_PROVIDER "fabric-provider"            /* provider's name -> fabric provider */
+#define CLAIM_LOCATION "fabric-location" /* peering location -> fabric location */
+#define CLAIM_PROVIDER "fabric-provider" /* provider's name -> fabric provider */
 #define CLAIM_PORT_NAME "port-name"
-#define CLAIM_PORT_DEVICE "port-device"             /* "edge-a/trunk0" */
+#define CLAIM_PORT_DEVICE "port-device" /* "edge-a/trunk0" */
 #define CLAIM_SERVICE_KEY "service-key"
 #define CLAIM_MAC "nic-mac"
-#define CLAIM_GATEWAY "vnet-gateway"                /* VNet -> its ExpressRoute gateway */
-#define CLAIM_LINK "gateway-circuit"                /* "gateway circuit" -> connection */
-#define CLAIM_ATTACHMENT "nic-host"                 /* NIC -> host */
+#define CLAIM_GATEWAY "vnet-gateway" /* VNet -> its ExpressRoute gateway */
+#define CLAIM_LINK "gateway-circuit" /* "gateway circuit" -> connection */
+#define CLAIM_ATTACHMENT "nic-host"  /* NIC -> host */
 
 /* Kinds of references. */
 #define REF_PEER "properties.peer"
 #define REF_GATEWAY "properties.virtualNetworkGateway1"
+
+/* Id (as created) of who holds a claim; NULL: nobody. */
+const char *claim_holder(struct arm_snapshot *s, const char *space, const char *value);
 
 /* ---- values in bodies ---- */
 

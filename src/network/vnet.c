@@ -1,6 +1,6 @@
 /* Microsoft.Network/virtualNetworks and their subnets: an address plan with a fabric number. The
  * plan is checked as a whole at every write; what is in use cannot be taken away. */
-#include "network/types.h"
+#include "network/peering.h"
 
 /* ---- subnets ---- */
 
@@ -142,6 +142,12 @@ space_check_links(struct arm_plan *p, const struct prefix *space, size_t n_space
 
 	for (size_t i = 0; i < n; i++) {
 		size_t m = links_of_circuit(p->s, mine[i].circuit, &theirs);
+		const json_t *peering =
+			arm_child(mine[i].circuit->body, "peerings", PEERING_PRIVATE);
+		int r = peering ? peering_vnet_overlap(p->s, peering, p->want) : 0;
+
+		if (r < 0)
+			return r;
 
 		for (size_t j = 0; j < m; j++) {
 			struct prefix *v;
@@ -194,6 +200,43 @@ vnet_plan(struct arm_plan *p)
 
 /* ---- reading ---- */
 
+/* The IP configurations of one aggregate that are in a subnet. */
+static void
+configs_add(json_t *list, const struct arm_resource *r, const char *subnet)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach(collection_of(r->body, "ipConfigurations"), i, c) {
+		const char *at = arm_ref(c, "properties.subnet");
+
+		if (at && arm_id_equal(at, subnet))
+			json_array_append_new(list,
+					      json_pack("{s:o}", "id",
+							json_textf("%s/ipConfigurations/%s", r->id,
+								   arm_str(c, "name", ""))));
+	}
+}
+
+static json_t *
+subnet_configs(struct arm_snapshot *s, const char *subnet)
+{
+	struct arm_referrer *refs;
+	size_t n = arm_referrers(s, subnet, false, "properties.ipConfigurations.properties.subnet",
+				 &refs);
+	json_t *list = json_array();
+	const char *last = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct arm_resource *r = arm_get(s, refs[i].owner);
+
+		if (r && !text_equal(last, refs[i].owner))
+			configs_add(list, r, subnet);
+		last = refs[i].owner;
+	}
+	return list;
+}
+
 static int
 vnet_view(struct arm_snapshot *s, const struct arm_resource *r, json_t *out)
 {
@@ -202,18 +245,10 @@ vnet_view(struct arm_snapshot *s, const struct arm_resource *r, json_t *out)
 
 	arm_set(out, "properties.virtualNetworkPeerings", json_array());
 	json_array_foreach(collection_of(out, "subnets"), i, subnet) {
-		struct arm_referrer *refs;
-		size_t n = arm_referrers(s,
-					 arena_printf(s->arena, "%s/subnets/%s", r->fold,
-						      arm_id_fold(s->arena,
-								  arm_str(subnet, "name", ""))),
-					 false, "properties.ipConfigurations.properties.subnet",
-					 &refs);
-		json_t *list = json_array();
+		json_t *list = subnet_configs(s, arena_printf(s->arena, "%s/subnets/%s", r->id,
+							      arm_str(subnet, "name", "")));
 
-		for (size_t j = 0; j < n; j++)
-			json_array_append_new(list, json_reference(refs[j].from));
-		if (n)
+		if (json_array_size(list))
 			arm_set(subnet, "properties.ipConfigurations", list);
 		else
 			json_decref(list);
@@ -275,11 +310,11 @@ vnet_connections(const struct link *links, size_t n)
 
 		if (domain)
 			json_array_append_new(
-				list, json_pack("{s:I, s:I}", "domain", (json_int_t)domain,
-						"routingWeight",
-						(json_int_t)arm_int(links[i].connection->body,
-								    "properties.routingWeight",
-								    0)));
+				list,
+				json_pack("{s:I, s:I}", "domain", (json_int_t)domain,
+					  "routingWeight",
+					  (json_int_t)arm_int(links[i].connection->body,
+							      "properties.routingWeight", 0)));
 	}
 	return list;
 }

@@ -81,7 +81,9 @@ faults_are_named_with_file_and_line(void **state)
 		{ "providers:\n- name: P\n  name: Q\n", "t.yaml:3: not YAML: duplicate key" },
 		{ "providers: [", "t.yaml:" },
 		{ "a: *b", "t.yaml:1: a catalogue file has no key 'a'" },
-		{ "", "t.yaml:1: wants a catalogue file as a mapping" },
+		{ "", "t.yaml:1: " },
+		{ "[]", "t.yaml:1: wants a catalogue file as a mapping" },
+		{ "limits: []\n%YAML 9", "t.yaml:2: YAML directives are not used here" },
 		{ "limits: []", "no limits in any of the files" },
 	};
 	/* clang-format on */

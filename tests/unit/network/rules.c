@@ -151,7 +151,8 @@ bandwidth_is_offered_and_grows(void **state)
 
 	assert_int_equal(rule_bandwidth_new(p, o, 200, &e), 0);
 	assert_int_equal(rule_bandwidth_new(p, o, 201, &e), -EINVAL);
-	assert_string_equal(e.text, "P does not offer 201 Mbps at A; it offers 50Mbps, 200Mbps, 1Gbps");
+	assert_string_equal(e.text,
+			    "P does not offer 201 Mbps at A; it offers 50Mbps, 200Mbps, 1Gbps");
 	assert_int_equal(rule_bandwidth_change(200, 1000, &e), 0);
 	assert_int_equal(rule_bandwidth_change(200, 200, &e), 0);
 	assert_int_equal(rule_bandwidth_change(200, 50, &e), -EINVAL);
@@ -187,8 +188,8 @@ links_and_reach_follow_the_tier(void **state)
 static void
 provider_states_follow_the_table(void **state)
 {
-	static const char *const legal[] = { "0>0", "0>1", "0>2", "1>0", "1>1", "1>2", "2>0",
-					     "2>2", "2>3", "3>0", "3>2", "3>3" };
+	static const char *const legal[] = { "0>0", "0>1", "0>2", "1>0", "1>1", "1>2",
+					     "2>0", "2>2", "2>3", "3>0", "3>2", "3>3" };
 	struct err e;
 
 	for (int from = 0; from < PROVIDER_STATES; from++)
