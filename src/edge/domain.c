@@ -191,7 +191,6 @@ domain_up(struct domain *d, struct err *e)
 	struct edge *x = d->table.edge;
 	struct circuit *c = circuit_get(x, d->cfg->circuit);
 	struct keeper_domain_fds fds = { -1, -1 };
-	struct datapath_maps *maps = datapath_edge_maps(x->dp);
 	int r;
 
 	if (!c)
@@ -219,8 +218,9 @@ domain_up(struct domain *d, struct err *e)
 	map_put(&x->domain_numbers, &d->cfg->number.v, sizeof(d->cfg->number.v), d);
 	map_put(&x->domain_links, &d->link, sizeof(d->link), d);
 	domain_bfd(d);
-	/* without BFD the link is up by our word alone: after a restart it must not blink */
-	if (daemon_is_restarting(x->daemon) && !x->is_swept && datapath_link_is_up(maps, d->link))
+	/* Without BFD the link is up by our word alone: after a restart it must not blink. Were it
+	 * down, the stale table would not use it. */
+	if (daemon_is_restarting(x->daemon) && !x->is_swept && !d->cfg->bfd.enabled)
 		links_word(fabric_links(x->fabric), d->link, true);
 	meter_name(x, d);
 	edge_dirty(&d->table);
@@ -406,8 +406,12 @@ domains_of_circuit(struct edge *x, const char *key, bool is_up)
 static void
 circuit_remove(struct edge *x, struct circuit *c)
 {
+	int r;
+
 	domains_of_circuit(x, c->object->key, false);
-	datapath_edge_circuit_remove(x->dp, c->id, mono_now());
+	r = datapath_edge_circuit_remove(x->dp, c->id, mono_now());
+	if (r < 0)
+		log_error("circuit not removed circuit=%s errno=%d", c->object->key, -r);
 	map_remove_str(&x->circuits, c->object->key);
 	node_object_destroy((struct node_object *)c->object);
 	free(c);

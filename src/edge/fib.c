@@ -136,6 +136,7 @@ fib_commit(struct domain *d)
 	struct prefix p;
 	struct err e = { 0 };
 	size_t n;
+	int r;
 
 	/* a predecessor's table forwards until ours is complete */
 	if (!d->table.bgp || !bgp_table_is_ready(d->table.bgp))
@@ -144,8 +145,11 @@ fib_commit(struct domain *d)
 	while (bgp_table_next(d->table.bgp, &w, &p, paths, &n))
 		add_customer(&rs, d, &p, paths, n);
 	add_lingering(&rs, d);
-	if (datapath_edge_table_commit(d->table.edge->dp, d->cfg->number, rs.r, rs.n, mono_now(),
-				       &e) < 0)
+	r = datapath_edge_table_commit(d->table.edge->dp, d->cfg->number, rs.r, rs.n, mono_now(),
+				       &e);
+	if (r == -EAGAIN) /* freed lines wait for their grace period */
+		edge_dirty(&d->table);
+	else if (r < 0)
 		log_error("table not committed domain=%s error=\"%s\"", d->object->key, e.text);
 	free(rs.r);
 	map_fini(&rs.seen);

@@ -157,6 +157,16 @@ explain(struct fy_diag *diag, struct err *e)
 		err_set(e, -EBADMSG, "not a YAML document");
 }
 
+/* libfyaml 0.7.12 never ends on some broken directives ("%n" and a stray byte); no config needs one. */
+static bool
+has_directive(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (text[i] == '%' && (i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r'))
+			return true;
+	return false;
+}
+
 struct json_t *
 node_yaml_load(const char *text, size_t n, struct err *e)
 {
@@ -168,6 +178,10 @@ node_yaml_load(const char *text, size_t n, struct err *e)
 
 	if (n > YAML_BYTES) {
 		err_set(e, -EMSGSIZE, "more than %d bytes", YAML_BYTES);
+		return NULL;
+	}
+	if (has_directive(text, n)) {
+		err_set(e, -EBADMSG, "directives (lines that begin with '%%') are not allowed");
 		return NULL;
 	}
 	fy_diag_cfg_default(&dcfg);
