@@ -195,7 +195,7 @@ vnet_commit(struct vnet *v)
 	struct err e = { 0 };
 	struct prefix p;
 	size_t n, n_routes = 0;
-	int r;
+	int result;
 
 	/* a predecessor's table forwards until ours is complete */
 	if (!bgp_table_is_ready(v->bgp))
@@ -218,11 +218,11 @@ vnet_commit(struct vnet *v)
 		choose(v, paths, n, r);
 		n_routes += r->n_paths != 0;
 	}
-	r = datapath_host_table_commit(v->host->dp, v->cfg->number, routes, n_routes, mono_now(),
-				       &e);
-	if (r == -EAGAIN) /* freed lines wait for their grace period */
+	result = datapath_host_table_commit(v->host->dp, v->cfg->number, routes, n_routes,
+					    mono_now(), &e);
+	if (result == -EAGAIN) /* freed lines wait for their grace period */
 		vnet_dirty(v);
-	else if (r < 0)
+	else if (result < 0)
 		log_error("table not committed vnet=%s error=\"%s\"", v->object->key, e.text);
 	free(routes);
 }
