@@ -310,7 +310,9 @@ method_of(const char *s)
 static void
 do_request(struct run *t, const char *method, const char *path, const char *body)
 {
-	struct arm_request req = {
+	struct arm_request *req = NEW(&t->arena, struct arm_request); /* may wait */
+
+	*req = (struct arm_request){
 		.arena = &t->arena,
 		.method = method_of(method),
 		.path = path,
@@ -322,7 +324,7 @@ do_request(struct run *t, const char *method, const char *path, const char *body
 	};
 
 	t->status = 0;
-	arm_handle(t->engine, &req, answered, t);
+	arm_handle(t->engine, req, answered, t);
 }
 
 static void
