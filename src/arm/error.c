@@ -11,7 +11,7 @@ vtext(struct arena *a, const char *fmt, va_list ap)
 }
 
 int
-arm_refuse(struct arm_error *e, int status, const char *code, const char *fmt, ...)
+(arm_refuse)(struct arm_error *e, int status, const char *code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -25,7 +25,7 @@ arm_refuse(struct arm_error *e, int status, const char *code, const char *fmt, .
 }
 
 int
-arm_refuse_at(struct arm_error *e, int status, const char *code, const char *target, const char *fmt,
+(arm_refuse_at)(struct arm_error *e, int status, const char *code, const char *target, const char *fmt,
 	      ...)
 {
 	va_list ap;
