@@ -10,8 +10,7 @@ vtext(struct arena *a, const char *fmt, va_list ap)
 	return arena_strdup(a, line);
 }
 
-int
-(arm_refuse)(struct arm_error *e, int status, const char *code, const char *fmt, ...)
+int(arm_refuse)(struct arm_error *e, int status, const char *code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -24,9 +23,8 @@ int
 	return -EBADE;
 }
 
-int
-(arm_refuse_at)(struct arm_error *e, int status, const char *code, const char *target, const char *fmt,
-	      ...)
+int(arm_refuse_at)(struct arm_error *e, int status, const char *code, const char *target,
+		   const char *fmt, ...)
 {
 	va_list ap;
 

@@ -11,17 +11,18 @@ struct arm_error {
 	int status;          /* HTTP status, 0: no error */
 	const char *code;
 	const char *message;
-	const char *target;  /* or NULL */
-	int retry_after;     /* seconds, or 0 */
+	const char *target; /* or NULL */
+	int retry_after;    /* seconds, or 0 */
 	struct arm_error_detail {
 		const char *code, *message, *target;
 		struct arm_error_detail *next;
-	} *details;
+	} * details;
 };
 
 /* Sets the error and returns -EBADE, so that "return arm_refuse(e, 409, ...)" reads as one step.
  * A second call replaces the first (details stay). */
-int arm_refuse(struct arm_error *e, int status, const char *code, const char *fmt, ...) PRINTF(4, 5);
+int arm_refuse(struct arm_error *e, int status, const char *code, const char *fmt, ...)
+	PRINTF(4, 5);
 /* As arm_refuse() with the field it is about: "properties.vlanId". */
 int arm_refuse_at(struct arm_error *e, int status, const char *code, const char *target,
 		  const char *fmt, ...) PRINTF(5, 6);
