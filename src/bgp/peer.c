@@ -120,9 +120,11 @@ remember(struct bgp_peer *p, const struct bgp_fault *f, bool sent, const char *w
 	char text[256] = "";
 
 	if (f && f->code) {
+		bool hard = f->code == BGP_ERR_CEASE && f->subcode == BGP_CEASE_HARD_RESET && f->n >= 2;
+
 		bgp_fault_text(f, text, sizeof(text));
-		p->last_code = f->code;
-		p->last_subcode = f->subcode;
+		p->last_code = hard ? f->data[0] : f->code; /* what is meant is inside */
+		p->last_subcode = hard ? f->data[1] : f->subcode;
 		p->last_was_sent = sent;
 		snprintf(p->last_error, sizeof(p->last_error), "%s %s%s%s", sent ? "sent" : "received", text,
 			 why ? ": " : "", why ? why : "");

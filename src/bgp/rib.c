@@ -27,7 +27,7 @@ net_take(struct rib *r)
 	if (i) {
 		r->free_net = r->nets[i].path;
 	} else {
-		if (r->n_nets == r->cap_nets) {
+		if (r->n_nets >= r->cap_nets) {
 			r->cap_nets = grown(r->cap_nets);
 			r->nets = mem_realloc(r->nets, r->cap_nets * sizeof(*r->nets));
 		}
@@ -47,7 +47,7 @@ path_take(struct rib *r)
 		r->free_path = r->paths[i].next;
 		return i;
 	}
-	if (r->n_paths == r->cap_paths) {
+	if (r->n_paths >= r->cap_paths) {
 		r->cap_paths = grown(r->cap_paths);
 		r->paths = mem_realloc(r->paths, r->cap_paths * sizeof(*r->paths));
 	}
@@ -301,7 +301,7 @@ log_append(struct bgp_speaker *s, struct log *l, struct rib *r, uint32_t net)
 	if (l->end - l->begin == l->cap) {
 		if (l->cap >= 1 << 16)
 			log_compact(s, l);
-		if (l->end - l->begin > l->cap / 2)
+		if (l->end - l->begin >= l->cap / 2)
 			log_grow(l);
 	}
 	n->log = l->end;

@@ -192,9 +192,9 @@ world_join(struct world *w, unsigned a, struct bgp_peer_config ca, unsigned b,
 	*ea = (struct end){ .n = &w->node[a], .other = eb };
 	*eb = (struct end){ .n = &w->node[b], .other = ea };
 	if (!ca.local.family)
-		ca.local = cb.remote = addr_v4(net + 2);
+		ca.local = cb.remote = addr_v4(net + 1);
 	if (!cb.local.family)
-		cb.local = ca.remote = addr_v4(net + 1);
+		cb.local = ca.remote = addr_v4(net + 2);
 	*ret_a = make_peer(ea, ca);
 	*ret_b = make_peer(eb, cb);
 }
@@ -323,6 +323,8 @@ world_run(struct world *w, int64_t ms)
 {
 	struct mono until = mono_add_ms(w->now, ms);
 
+	for (unsigned n = 0; n < W_NODES; n++)
+		w->node[n].due = w->now; /* the test may have done something to any */
 	for (;;) {
 		struct mono next = until;
 		unsigned n_turns = 0;
