@@ -384,7 +384,7 @@ queries_take(struct arm_engine *en, const char *node)
 				list,
 				json_pack("{s:s, s:s, s:O, s:I, s:I}", "id", k->id, "kind", k->kind,
 					  "object", k->object, "limit", (json_int_t)k->limit,
-					  "deadline_ms",
+					  "deadlineMs",
 					  (json_int_t)((p->deadline.us - now.us) / 1000)));
 		}
 	}

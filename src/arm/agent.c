@@ -187,14 +187,14 @@ reading_one(struct store_tx *tx, const char *node, const json_t *one, struct err
 	struct store_reading rd = {
 		.node = node,
 		.boot = arm_str(one, "boot", ""),
-		.seq = (uint64_t)arm_int(one, "seq", 0),
-		.at_us = arm_int(one, "at_us", 0),
+		.seq = (uint64_t)arm_int(one, "sequence", 0),
+		.at_us = arm_int(one, "time", 0),
 		.body = text,
 	};
 	bool is_new;
 
-	if (!*rd.boot || strlen(rd.boot) > 64 || arm_int(one, "seq", 0) < 1)
-		return err_set(e, -EINVAL, "a reading has a boot and a seq from 1 on");
+	if (!*rd.boot || strlen(rd.boot) > 64 || arm_int(one, "sequence", 0) < 1)
+		return err_set(e, -EINVAL, "a reading has a boot and a sequence from 1 on");
 	return store_reading_add(tx, &rd, &is_new, e);
 }
 
@@ -206,17 +206,14 @@ readings_run(struct store_tx *tx, void *arg, struct err *e)
 	size_t i;
 	int r = 0;
 
-	json_object_clear(w->acked);
 	json_array_foreach((json_t *)w->list, i, one) {
 		const char *boot = arm_str(one, "boot", "");
-		uint64_t upto = 0;
 
 		if (r == 0)
 			r = reading_one(tx, w->node, one, e);
-		if (r == 0)
-			r = store_reading_upto(tx, w->node, boot, &upto, e);
-		if (r == 0)
-			json_object_set_new(w->acked, boot, json_integer((json_int_t)upto));
+		if (r == 0) /* they come in order: what is stored up to the last is stored */
+			json_object_update_new(w->acked, json_pack("{s:s, s:I}", "boot", boot, "sequence",
+								   (json_int_t)arm_int(one, "sequence", 0)));
 	}
 	return r;
 }
@@ -225,18 +222,18 @@ int
 arm_agent_readings(struct arm_engine *en, const char *node, const json_t *readings, json_t **ret,
 		   struct err *e)
 {
-	struct readings w = { .node = node, .list = json_object_get(readings, "readings") };
+	struct readings w = { .node = node, .list = json_object_get(readings, "entries") };
 	int r;
 
 	if (!json_is_array(w.list) || json_array_size(w.list) > MAX_READINGS)
-		return err_set(e, -EINVAL, "readings is an array of at most %d", MAX_READINGS);
+		return err_set(e, -EINVAL, "entries is an array of at most %d", MAX_READINGS);
 	w.acked = json_object();
 	r = store_write(en->cfg.store, readings_run, &w, e);
 	if (r < 0) {
 		json_decref(w.acked);
 		return r;
 	}
-	*ret = json_pack("{s:o}", "acked", w.acked);
+	*ret = json_pack("{s:o}", "acknowledged", w.acked);
 	return 0;
 }
 

@@ -602,7 +602,7 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
 	if (r == 0 && req->body_len) {
-		c->body = body_parse(c->a, req->body, req->body_len, &c->error);
+		c->body = arm_body_parse(c->a, req->body, req->body_len, &c->error);
 		r = c->body ? 0 : -EBADE;
 	}
 	if (r == 0)

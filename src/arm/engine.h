@@ -95,8 +95,9 @@ int arm_agent_poll(struct arm_engine *en, const char *node, const char *cursor, 
 		   bool *ret_is_news, struct err *e);
 /* {"applied":"EPOCH.REV","errors":[..],"state":{..}} */
 int arm_agent_report(struct arm_engine *en, const char *node, const json_t *report, struct err *e);
-/* {"id","status","result"} */
+/* {"id","status","text","result"} */
 int arm_agent_answer(struct arm_engine *en, const char *node, const json_t *answer, struct err *e);
-/* {"readings":[{"boot","seq","at_us",...}]} -> {"acked":{boot: seq}} */
+/* {"entries":[{"boot","sequence",...}]} -> {"acknowledged":{"boot","sequence"}}: the last entry
+ * of the batch, stored for good. A repeated entry counts once. */
 int arm_agent_readings(struct arm_engine *en, const char *node, const json_t *readings, json_t **ret,
 		       struct err *e);

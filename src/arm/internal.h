@@ -86,8 +86,6 @@ void refs_walk(struct arena *a, const struct arm_type *t, const json_t *element,
 	       const char *element_fold, ref_fn *fn, void *arg);
 const char *type_collection(const struct arm_type *t);
 const struct arm_prop *prop_find(const struct arm_prop *props, const char *name);
-/* Checks only for JSON the engine's caps: depth, UTF-8 come before parsing. NULL: refused. */
-json_t *body_parse(struct arena *a, const void *p, size_t n, struct arm_error *e);
 
 /* --- overlay.c ------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 static const int64_t text_cap = 4096, list_cap = 4096;
 
 json_t *
-body_parse(struct arena *a, const void *p, size_t n, struct arm_error *e)
+arm_body_parse(struct arena *a, const void *p, size_t n, struct arm_error *e)
 {
 	const char *s = p;
 	json_error_t why;
@@ -417,7 +417,7 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 		v = NULL;
 	else if (in)
 		v = merge_value(m, p, in, have, path);
-	else if (have && keeps)
+	else if (have && (keeps || p->kind == ARM_CHILDREN))
 		v = json_incref((json_t *)have);
 	else if (have && p->flags & ARM_FIXED && !p->def)
 		v = json_incref((json_t *)have);
@@ -667,23 +667,33 @@ props_refs(struct arena *a, const struct arm_prop *p, const json_t *at, const ch
 	}
 }
 
-void
-refs_walk(struct arena *a, const struct arm_type *t, const json_t *element,
-	  const char *element_fold, ref_fn *fn, void *arg)
+static void
+element_refs(struct arena *a, const struct arm_type *t, const json_t *element,
+	     const char *element_fold, const char *prefix, ref_fn *fn, void *arg)
 {
 	const json_t *props = json_object_get(element, "properties");
 	json_t *one;
 	size_t i;
 
-	props_refs(a, t->top, element, element_fold, "", fn, arg);
-	props_refs(a, t->props, props, element_fold, "properties", fn, arg);
+	const char *inside = *prefix ? arena_printf(a, "%s.properties", prefix) : "properties";
+
+	props_refs(a, t->top, element, element_fold, prefix, fn, arg);
+	props_refs(a, t->props, props, element_fold, inside, fn, arg);
 	for (const struct arm_type *const *c = t->children; c && *c; c++) {
 		json_array_foreach(json_object_get(props, type_collection(*c)), i, one) {
 			const char *f = arm_id_fold(
 				a, arena_printf(a, "%s/%s/%s", element_fold, (*c)->name,
 						arm_str(one, "name", "")));
 
-			refs_walk(a, *c, one, f, fn, arg);
+			element_refs(a, *c, one, f,
+				     arena_printf(a, "%s.%s", inside, type_collection(*c)), fn, arg);
 		}
 	}
+}
+
+void
+refs_walk(struct arena *a, const struct arm_type *t, const json_t *element,
+	  const char *element_fold, ref_fn *fn, void *arg)
+{
+	element_refs(a, t, element, element_fold, "", fn, arg);
 }

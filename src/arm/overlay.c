@@ -580,7 +580,9 @@ arm_block(struct arm_plan *p, const char *id, const char *fmt, ...)
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	if (p->s->overlay->n_blockers++ < MAX_BLOCKERS)
-		arm_error_add(p->s->error, "InUse", id, "%s First: DELETE %s", why, id);
+		arm_error_add(p->s->error, "InUse", id, "%s%s%s", why,
+			      strstr(why, "First: ") ? "" : " First: DELETE ",
+			      strstr(why, "First: ") ? "" : id);
 }
 
 void

@@ -69,7 +69,8 @@ struct arm_referrer {
 	const char *from;  /* fold of the element that holds the reference */
 	const char *to;    /* fold */
 	const char *kind;  /* property: "properties.virtualNetworkGateway1",
-			      "properties.ipConfigurations.properties.subnet" */
+			      "properties.ipConfigurations.properties.subnet"; in a child:
+			      "properties.<collection>.properties.x" */
 };
 /* Who refers to this id (below: or to anything under it). kind NULL: any. Every ARM_REF property is
  * recorded by the engine; aggregates being deleted do not count. */

@@ -28,4 +28,8 @@ struct arm_response {
 	size_t n_headers;
 };
 
+/* A JSON object from outside: at most 4 MiB, 32 levels, strict UTF-8, no name twice. A new reference;
+ * NULL: refused. */
+json_t *arm_body_parse(struct arena *a, const void *p, size_t n, struct arm_error *e);
+
 void arm_response_fini(struct arm_response *r);

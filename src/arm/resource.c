@@ -304,6 +304,19 @@ child_set(json_t *parent, const char *collection, const char *name, json_t *chil
 		json_array_append_new(list, child);
 }
 
+static int
+blocked(struct arm_plan *p, const struct arm_type *t, const char *name)
+{
+	unsigned n = p->s->overlay->n_blockers;
+
+	if (!n)
+		return 0;
+	return arm_refuse(p->s->error, t->in_use_status ? t->in_use_status : 409,
+			  t->in_use_code ? t->in_use_code : "Conflict",
+			  "'%s' cannot be deleted: %u other resource%s need%s it. See details.", name, n,
+			  n == 1 ? "" : "s", n == 1 ? "s" : "");
+}
+
 /* Calls the checks of every child that differs, and looks who uses those that go. */
 static int
 children_check(struct arm_plan *p, const struct arm_type *t, json_t *have, json_t *want,
@@ -336,13 +349,12 @@ children_check(struct arm_plan *p, const struct arm_type *t, json_t *have, json_
 			if (r < 0 || arm_child(want, coll, name))
 				continue;
 			r = entry_check_in_use(p, arm_id_fold(a, at), p->s->overlay->plan_fold);
-			if (p->s->overlay->n_blockers)
-				return arm_refuse(p->s->error,
-						  (*c)->in_use_status ? (*c)->in_use_status : 409,
-						  (*c)->in_use_code ? (*c)->in_use_code : "Conflict",
-						  "'%s' is in use and cannot be deleted.", name);
+			if (r == 0)
+				r = blocked(p, *c, name);
 			if (r == 0 && (*c)->check)
 				r = (*c)->check(p, at, one, NULL);
+			if (r == 0)
+				r = blocked(p, *c, name);
 		}
 	}
 	return r;
@@ -416,20 +428,9 @@ type_plan(struct arm_plan *p)
 {
 	int r = p->type->plan ? p->type->plan(p) : 0;
 
-	if (r < 0)
-		return r;
-	if (p->s->overlay->n_blockers) {
-		const struct arm_type *t = p->child ? p->child : p->type;
+	const char *id = p->child_id ? p->child_id : p->have ? p->have->id : p->want->id;
 
-		return arm_refuse(p->s->error, t->in_use_status ? t->in_use_status : 409,
-				  t->in_use_code ? t->in_use_code : "Conflict",
-				  "'%s' cannot be deleted: %u other resources need it. See details.",
-				  p->child_id ? p->child_id
-				  : p->have   ? p->have->id
-					      : p->want->id,
-				  p->s->overlay->n_blockers);
-	}
-	return 0;
+	return r < 0 ? r : blocked(p, p->child ? p->child : p->type, arm_id_segment(p->s->arena, id, 0));
 }
 
 static int

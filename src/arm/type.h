@@ -33,7 +33,8 @@ enum arm_flag {
 	ARM_READ_ONLY = 2,  /* ignored in a body; plan (stored) or view (computed) sets it */
 	ARM_FIXED = 4,      /* cannot change once set: 400 PropertyChangeNotAllowed */
 	ARM_KEEP = 8,       /* absent keeps what is there; null clears. Children: adds and changes,
-			       never removes (an absent one stays) */
+			       never removes (without it: exactly what is sent, unless the whole
+			       array is absent) */
 	ARM_SECRET = 16,    /* stored sealed, never shown; absent keeps, "" clears. plan and compile
 			       see it in place like any string */
 	ARM_SHOWN_TO_WRITERS = 32, /* with ARM_SECRET: shown to callers who may write this element */

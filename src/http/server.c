@@ -1,0 +1,802 @@
+#include "http/server.h"
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/addr.h"
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+enum {
+	MAX_BODY = 4 << 20,
+	MAX_FORM = 64 << 10,
+	MAX_LISTENERS = 8,
+	POLL_SECONDS = 20,
+	IDLE_SECONDS = 60,
+	MAX_PER_ADDRESS = 1024,
+};
+
+enum call_state { CALL_READING, CALL_RUNNING, CALL_DONE };
+
+struct call {
+	struct list link; /* in server.queue, .parked or .running */
+	struct http_server *s;
+	struct MHD_Connection *conn;
+	struct arena arena;
+	bool is_agent;
+	enum call_state state;
+	struct buf body;
+	bool is_too_large;
+	const char *method, *path;
+	const char *node; /* agents' listener, once known */
+	struct mono parked_until;
+	struct arm_request req;
+	/* the answer */
+	int status;
+	char *text; /* malloc()ed */
+	size_t len;
+	const char *type;
+	struct arm_header headers[ARM_MAX_HEADERS];
+	size_t n_headers;
+	struct mono start;
+};
+
+struct listener {
+	struct http_server *s;
+	struct MHD_Daemon *daemon;
+	bool is_agent;
+};
+
+struct http_server {
+	struct http_config cfg;
+	struct listener listeners[MAX_LISTENERS];
+	size_t n_listeners;
+	pthread_mutex_t lock;
+	pthread_cond_t work, idle;
+	struct list queue, parked, running;
+	size_t n_workers, n_calls;
+	pthread_t workers[64];
+	bool is_stopping;
+	uint64_t n_requests, n_refused, n_failed, n_polls;
+	struct mono started;
+};
+
+/* --- answers ---------------------------------------------------------------------------------------- */
+
+static void
+call_resume(struct call *c)
+{
+	struct http_server *s = c->s;
+
+	pthread_mutex_lock(&s->lock);
+	list_remove(&c->link);
+	c->state = CALL_DONE;
+	pthread_mutex_unlock(&s->lock);
+	MHD_resume_connection(c->conn);
+}
+
+static void
+answer_json(struct call *c, int status, const json_t *body)
+{
+	c->status = status;
+	c->type = "application/json; charset=utf-8";
+	c->text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	c->len = c->text ? strlen(c->text) : 0;
+}
+
+static void
+answer_error(struct call *c, int status, const char *code, const char *message)
+{
+	json_t *j = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", message);
+
+	answer_json(c, status, j);
+	json_decref(j);
+}
+
+static void
+answer_identity(struct call *c, struct identity_answer a)
+{
+	answer_json(c, a.status, a.body);
+	json_decref(a.body);
+}
+
+static void
+arm_done(void *arg, struct arm_response *resp)
+{
+	struct call *c = arg;
+
+	answer_json(c, resp->status, resp->body);
+	if (resp->status == 204) {
+		free(c->text);
+		c->text = NULL;
+		c->len = 0;
+	}
+	c->n_headers = resp->n_headers;
+	memcpy(c->headers, resp->headers, sizeof(c->headers));
+	arm_response_fini(resp);
+	call_resume(c);
+}
+
+/* --- the API ------------------------------------------------------------------------------------------ */
+
+static const char *
+header(struct call *c, const char *name)
+{
+	return MHD_lookup_connection_value(c->conn, MHD_HEADER_KIND, name);
+}
+
+/* Parameters come still encoded (unescape_nothing()), but with '+' made a blank; put together again
+ * what the engine wants to see. */
+static enum MHD_Result
+query_add(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct buf *b = arg;
+
+	if (b->n)
+		buf_printf(b, "&");
+	for (const char *p = key; *p; p++)
+		buf_put(b, *p == ' ' ? "+" : p, 1);
+	if (value)
+		buf_printf(b, "=");
+	for (const char *p = value; p && *p; p++)
+		buf_put(b, *p == ' ' ? "+" : p, 1);
+	return MHD_YES;
+}
+
+static int
+metrics_nodes(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct buf *b = arg;
+	AUTO_ARENA a = { 0 };
+	struct store_node *list;
+	size_t n = 0;
+	int r = store_node_list(tx, &a, NULL, 1000, &list, &n, e);
+
+	buf_printf(b, "# TYPE wayleave_node_seen_seconds gauge\n");
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (list[i].seen_us)
+			buf_printf(b, "wayleave_node_seen_seconds{node=\"%s\"} %lld\n", list[i].name,
+				   (long long)(list[i].seen_us / 1000000));
+	return r;
+}
+
+static void
+answer_metrics(struct call *c)
+{
+	struct http_server *s = c->s;
+	AUTO_BUF b = { 0 };
+
+	pthread_mutex_lock(&s->lock);
+	buf_printf(&b,
+		   "# TYPE wayleave_http_requests_total counter\nwayleave_http_requests_total %llu\n"
+		   "# TYPE wayleave_http_refused_total counter\nwayleave_http_refused_total %llu\n"
+		   "# TYPE wayleave_http_failed_total counter\nwayleave_http_failed_total %llu\n"
+		   "# TYPE wayleave_agent_polls_total counter\nwayleave_agent_polls_total %llu\n"
+		   "# TYPE wayleave_http_calls gauge\nwayleave_http_calls %zu\n"
+		   "# TYPE wayleave_store_scanned_rows_total counter\n"
+		   "wayleave_store_scanned_rows_total %llu\n",
+		   (unsigned long long)s->n_requests, (unsigned long long)s->n_refused,
+		   (unsigned long long)s->n_failed, (unsigned long long)s->n_polls, s->n_calls,
+		   (unsigned long long)store_scanned_rows(s->cfg.store));
+	pthread_mutex_unlock(&s->lock);
+	store_read(s->cfg.store, metrics_nodes, &b, NULL);
+	c->status = 200;
+	c->type = "text/plain; version=0.0.4";
+	c->text = mem_strdup(buf_str(&b));
+	c->len = strlen(c->text);
+}
+
+/* Paths that need no token. Returns whether it was one. */
+static bool
+open_path(struct call *c)
+{
+	struct identity *id = c->s->cfg.identity;
+	const char *p = c->path;
+	size_t n;
+	char tenant[64] = "";
+	bool is_post = !strcmp(c->method, "POST"), is_get = !strcmp(c->method, "GET");
+
+	while (p[0] == '/' && p[1] == '/')
+		p++;
+	if (is_get && !strcmp(p, "/healthz")) {
+		json_t *j = json_pack("{s:s}", "status", "ok");
+
+		answer_json(c, 200, j);
+		json_decref(j);
+		return true;
+	}
+	if (is_get && !strcmp(p, "/readyz")) {
+		struct err e = { 0 };
+
+		if (store_ping(c->s->cfg.store, &e) < 0)
+			answer_error(c, 503, "NotReady", "The store does not answer.");
+		else
+			answer_error(c, 200, "Ready", "ok");
+		return true;
+	}
+	if (is_get && !strcmp(p, "/metrics")) {
+		answer_metrics(c);
+		return true;
+	}
+	if (is_get && !strcasecmp(p, "/metadata/endpoints")) {
+		answer_identity(c, identity_metadata(id, arm_query(&c->arena, c->req.query, "api-version")));
+		return true;
+	}
+	if (is_get && (!strcasecmp(p, "/discovery/keys") || !strcasecmp(p, "/adfs/discovery/keys"))) {
+		answer_identity(c, identity_jwks(id));
+		return true;
+	}
+	/* /adfs/TAIL, /adfs/TENANT/adfs/TAIL, /TENANT/v2.0/..., /TENANT/oauth2/... */
+	if (!strncasecmp(p, "/adfs/", 6)) {
+		const char *tail = p + 5, *inner = strcasestr(tail + 1, "/adfs/");
+
+		if (inner && (n = (size_t)(inner - tail - 1)) < sizeof(tenant)) {
+			memcpy(tenant, tail + 1, n);
+			tenant[n] = '\0';
+			tail = inner + 5;
+		}
+		if (is_get && !strcasecmp(tail, "/.well-known/openid-configuration")) {
+			answer_identity(c, identity_openid(id, *tenant ? tenant : NULL, true));
+			return true;
+		}
+		if (is_post && !strcasecmp(tail, "/oauth2/token")) {
+			answer_identity(c, identity_token(id, c->req.body ? c->req.body : "",
+							  header(c, "Authorization"),
+							  *tenant ? tenant : NULL));
+			return true;
+		}
+		return false;
+	}
+	n = strcspn(p + 1, "/");
+	if (!n || n >= sizeof(tenant) || n != 36)
+		return false;
+	memcpy(tenant, p + 1, n);
+	tenant[n] = '\0';
+	p += 1 + n;
+	if (is_get && (!strcasecmp(p, "/v2.0/.well-known/openid-configuration") ||
+		       !strcasecmp(p, "/.well-known/openid-configuration"))) {
+		answer_identity(c, identity_openid(id, tenant, false));
+		return true;
+	}
+	if (is_post && (!strcasecmp(p, "/oauth2/v2.0/token") || !strcasecmp(p, "/oauth2/token"))) {
+		answer_identity(c, identity_token(id, c->req.body ? c->req.body : "",
+						  header(c, "Authorization"), tenant));
+		return true;
+	}
+	return false;
+}
+
+static bool
+method_parse(const char *m, enum arm_method *ret)
+{
+	static const char *const names[] = { "GET", "PUT", "PATCH", "DELETE", "POST", "HEAD" };
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (!strcmp(m, names[i])) {
+			*ret = (enum arm_method)i;
+			return true;
+		}
+	return false;
+}
+
+static const char *
+remote_text(struct call *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct addr a;
+	uint16_t port;
+	char text[ADDR_TEXT];
+
+	if (!info || !info->client_addr)
+		return "";
+	a = addr_from_sockaddr(info->client_addr, &port);
+	return a.family ? arena_strdup(&c->arena, addr_format(&a, text)) : "";
+}
+
+static void
+request_fill(struct call *c)
+{
+	AUTO_BUF q = { 0 };
+
+	MHD_get_connection_values(c->conn, MHD_GET_ARGUMENT_KIND, query_add, &q);
+	c->req.arena = &c->arena;
+	c->req.path = c->path;
+	c->req.query = arena_strdup(&c->arena, q.n ? buf_str(&q) : "");
+	c->req.body = c->body.n ? buf_str(&c->body) : NULL;
+	c->req.body_len = c->body.n;
+	c->req.authorization = header(c, "Authorization");
+	c->req.if_match = header(c, "If-Match");
+	c->req.if_none_match = header(c, "If-None-Match");
+	c->req.client_request_id = header(c, "x-ms-client-request-id");
+	c->req.correlation_id = header(c, "x-ms-correlation-request-id");
+	c->req.remote = remote_text(c);
+}
+
+/* --- the agents' listener --------------------------------------------------------------------------------- */
+
+static const char *
+client_cert(struct call *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	const gnutls_datum_t *certs;
+	unsigned status = ~0u, n = 0;
+	uint8_t d[32];
+	size_t len = sizeof(d);
+	char *out = arena_alloc(&c->arena, 65);
+
+	if (!info)
+		return NULL;
+	certs = gnutls_certificate_get_peers(info->tls_session, &n);
+	if (!certs || !n || gnutls_certificate_verify_peers2(info->tls_session, &status) < 0 || status)
+		return NULL;
+	if (gnutls_fingerprint(GNUTLS_DIG_SHA256, &certs[0], d, &len) < 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(d); i++)
+		snprintf(out + i * 2, 3, "%02x", d[i]);
+	return out;
+}
+
+static void
+answer_failure(struct call *c, int r, const struct err *e)
+{
+	bool is_theirs = r == -EINVAL || r == -EPERM || r == -ENOENT;
+
+	if (!is_theirs)
+		log_error("agent request failed path=%s node=%s error=\"%s\"", c->path,
+			  c->node ? c->node : "", e->text);
+	answer_error(c, r == -EPERM ? 403 : is_theirs ? 400 : 503,
+		     r == -EPERM ? "Forbidden" : is_theirs ? "BadRequest" : "ServiceUnavailable",
+		     is_theirs ? e->text : "Try again.");
+}
+
+/* An answer now, or parked: true. */
+static bool
+agent_poll(struct call *c)
+{
+	struct http_server *s = c->s;
+	json_t *out = NULL;
+	bool is_news = false, parks;
+	struct err e = { 0 };
+	int r = arm_agent_poll(s->cfg.engine, c->node, arm_query(&c->arena, c->req.query, "cursor"), &out,
+			       &is_news, &e);
+
+	if (r < 0) {
+		answer_failure(c, r, &e);
+		return false;
+	}
+	pthread_mutex_lock(&s->lock);
+	parks = !is_news && !s->is_stopping && !mono_is_due(c->parked_until, mono_now());
+	if (parks) {
+		list_remove(&c->link);
+		list_append(&s->parked, &c->link);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!parks)
+		answer_json(c, 200, out);
+	json_decref(out);
+	return parks;
+}
+
+static void
+agent_post(struct call *c, const char *what, const json_t *body)
+{
+	struct arm_engine *en = c->s->cfg.engine;
+	json_t *out = NULL;
+	struct err e = { 0 };
+	int r;
+
+	if (!strcmp(what, "report"))
+		r = arm_agent_report(en, c->node, body, &e);
+	else if (!strcmp(what, "answer"))
+		r = arm_agent_answer(en, c->node, body, &e);
+	else if (!strcmp(what, "readings"))
+		r = arm_agent_readings(en, c->node, body, &out, &e);
+	else if (!strcmp(what, "renew"))
+		r = nodes_renew(c->s->cfg.nodes, c->node, body, &out, &e);
+	else
+		return answer_error(c, 404, "NotFound", "There is nothing at this path.");
+	if (r < 0)
+		answer_failure(c, r, &e);
+	else
+		answer_json(c, out ? 200 : 204, out);
+	json_decref(out);
+}
+
+static void
+agent_enrol(struct call *c, const json_t *body)
+{
+	json_t *out = NULL;
+	struct err e = { 0 };
+	int r = nodes_enrol(c->s->cfg.nodes, body, &out, &e);
+
+	if (r < 0)
+		answer_failure(c, r, &e);
+	else
+		answer_json(c, 200, out);
+	if (r == 0)
+		log_info("node enrolled node=%s", arm_str(body, "node", ""));
+	json_decref(out);
+}
+
+static long
+poll_wait(struct call *c)
+{
+	const char *w = arm_query(&c->arena, c->req.query, "wait");
+	long v = w ? strtol(w, NULL, 10) : POLL_SECONDS;
+
+	return v < 0 ? 0 : MIN(v, POLL_SECONDS);
+}
+
+/* true: parked */
+static bool
+agent_run(struct call *c)
+{
+	const char *cert, *what;
+	struct err e = { 0 };
+	json_t *body = NULL;
+	int r;
+
+	if (strncmp(c->path, "/agent/v1/", 10)) {
+		answer_error(c, 404, "NotFound", "This listener is for agents.");
+		return false;
+	}
+	what = c->path + 10;
+	if (c->req.body) {
+		struct arm_error bad = { .arena = &c->arena };
+
+		body = arm_body_parse(&c->arena, c->req.body, c->req.body_len, &bad);
+		if (!body) {
+			answer_error(c, bad.status, bad.code, bad.message);
+			return false;
+		}
+	}
+	if (!strcmp(what, "enrol") && !strcmp(c->method, "POST")) {
+		agent_enrol(c, body);
+		json_decref(body);
+		return false;
+	}
+	if (!c->node) {
+		cert = client_cert(c);
+		r = cert ? nodes_find(c->s->cfg.nodes, &c->arena, cert, &c->node, &e) : 0;
+		if (r <= 0) {
+			if (r < 0)
+				answer_failure(c, r, &e);
+			else
+				answer_error(c, 401, "CertificateRequired",
+					     "A certificate of an enrolled node is needed.");
+			json_decref(body);
+			return false;
+		}
+		c->parked_until = mono_add_ms(mono_now(), poll_wait(c) * 1000);
+	}
+	if (!strcmp(what, "poll") && !strcmp(c->method, "GET"))
+		return agent_poll(c);
+	if (strcmp(c->method, "POST"))
+		answer_error(c, 405, "MethodNotAllowed", "That method is not offered here.");
+	else
+		agent_post(c, what, body);
+	json_decref(body);
+	return false;
+}
+
+/* --- workers ------------------------------------------------------------------------------------------------- */
+
+/* Afterwards the call is answered, parked, or the engine answers it. */
+static void
+call_run(struct call *c)
+{
+	if (c->is_agent) {
+		if (!agent_run(c))
+			call_resume(c);
+		return;
+	}
+	if (open_path(c)) {
+		call_resume(c);
+		return;
+	}
+	if (!method_parse(c->method, &c->req.method)) {
+		answer_error(c, 405, "MethodNotAllowed", "That method is not offered here.");
+		call_resume(c);
+		return;
+	}
+	arm_handle(c->s->cfg.engine, &c->req, arm_done, c);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct http_server *s = arg;
+
+	for (;;) {
+		struct call *c = NULL;
+
+		pthread_mutex_lock(&s->lock);
+		while (list_is_empty(&s->queue) && !s->is_stopping)
+			pthread_cond_wait(&s->work, &s->lock);
+		if (!list_is_empty(&s->queue)) {
+			c = LIST_ENTRY(s->queue.next, struct call, link);
+			list_remove(&c->link);
+			list_append(&s->running, &c->link);
+		}
+		pthread_mutex_unlock(&s->lock);
+		if (!c)
+			return NULL;
+		call_run(c);
+	}
+}
+
+void
+http_server_wake(struct http_server *s, const char *node)
+{
+	pthread_mutex_lock(&s->lock);
+	LIST_FOR_SAFE (it, &s->parked) {
+		struct call *c = LIST_ENTRY(it, struct call, link);
+
+		if (node && strcmp(c->node, node))
+			continue;
+		list_remove(&c->link);
+		list_append(&s->queue, &c->link);
+		pthread_cond_signal(&s->work);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+http_server_tick(struct http_server *s)
+{
+	struct mono now = mono_now();
+
+	arm_tick(s->cfg.engine);
+	pthread_mutex_lock(&s->lock);
+	LIST_FOR_SAFE (it, &s->parked) {
+		struct call *c = LIST_ENTRY(it, struct call, link);
+
+		if (!mono_is_due(c->parked_until, now))
+			continue;
+		list_remove(&c->link);
+		list_append(&s->queue, &c->link);
+		pthread_cond_signal(&s->work);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* --- libmicrohttpd -------------------------------------------------------------------------------------------- */
+
+static enum MHD_Result
+call_respond(struct call *c)
+{
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(c->len, c->text, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result ok;
+
+	if (!r)
+		return MHD_NO;
+	c->text = NULL;
+	if (c->len)
+		MHD_add_response_header(r, "Content-Type", c->type);
+	for (size_t i = 0; i < c->n_headers; i++)
+		MHD_add_response_header(r, c->headers[i].name, c->headers[i].value);
+	MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	pthread_mutex_lock(&c->s->lock);
+	c->s->n_requests++;
+	c->s->n_refused += c->status >= 400 && c->status < 500;
+	c->s->n_failed += c->status >= 500;
+	c->s->n_polls += c->is_agent && c->node && strstr(c->path, "/poll") != NULL;
+	pthread_mutex_unlock(&c->s->lock);
+	ok = MHD_queue_response(c->conn, (unsigned)c->status, r);
+	MHD_destroy_response(r);
+	return ok;
+}
+
+static enum MHD_Result
+respond_too_large(struct call *c)
+{
+	answer_error(c, 413, "RequestEntityTooLarge", "The body is larger than 4194304 bytes.");
+	c->state = CALL_DONE;
+	return call_respond(c);
+}
+
+static void
+call_start(struct call *c)
+{
+	struct http_server *s = c->s;
+
+	request_fill(c);
+	MHD_suspend_connection(c->conn);
+	pthread_mutex_lock(&s->lock);
+	c->state = CALL_RUNNING;
+	list_append(&s->queue, &c->link);
+	pthread_cond_signal(&s->work);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static struct call *
+call_create(struct listener *l, struct MHD_Connection *conn, const char *url, const char *method)
+{
+	struct call *c = mem_alloc(sizeof(*c));
+
+	c->s = l->s;
+	c->conn = conn;
+	c->is_agent = l->is_agent;
+	c->method = arena_strdup(&c->arena, method);
+	c->path = arena_strdup(&c->arena, url);
+	c->start = mono_now();
+	pthread_mutex_lock(&c->s->lock);
+	c->s->n_calls++;
+	pthread_mutex_unlock(&c->s->lock);
+	return c;
+}
+
+static enum MHD_Result
+on_request(void *arg, struct MHD_Connection *conn, const char *url, const char *method,
+	   const char *version, const char *data, size_t *data_size, void **slot)
+{
+	struct call *c = *slot;
+	const char *length;
+
+	if (!c) {
+		c = *slot = call_create(arg, conn, url, method);
+		length = header(c, "Content-Length");
+		/* Refused before it is read. */
+		if (length && strtoull(length, NULL, 10) > MAX_BODY)
+			return respond_too_large(c);
+		return MHD_YES;
+	}
+	if (*data_size) {
+		c->is_too_large |= c->body.n + *data_size > MAX_BODY;
+		if (!c->is_too_large)
+			buf_put(&c->body, data, *data_size);
+		*data_size = 0;
+		return MHD_YES;
+	}
+	if (c->is_too_large && c->state == CALL_READING)
+		return respond_too_large(c);
+	if (c->state == CALL_READING) {
+		call_start(c);
+		return MHD_YES;
+	}
+	return c->state == CALL_DONE ? call_respond(c) : MHD_YES;
+}
+
+static void
+on_completed(void *arg, struct MHD_Connection *conn, void **slot, enum MHD_RequestTerminationCode why)
+{
+	struct call *c = *slot;
+	struct http_server *s;
+
+	if (!c)
+		return;
+	s = c->s;
+	buf_fini(&c->body);
+	free(c->text);
+	arena_reset(&c->arena);
+	free(c);
+	*slot = NULL;
+	pthread_mutex_lock(&s->lock);
+	s->n_calls--;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Keeps the path as it was sent: it is split before it is decoded. */
+static size_t
+unescape_nothing(void *arg, struct MHD_Connection *conn, char *s)
+{
+	return strlen(s);
+}
+
+static void
+on_log(void *arg, const char *fmt, va_list ap)
+{
+	char line[512];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\r\n")] = '\0';
+	log_debug("http \"%s\"", line);
+}
+
+static int
+listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
+{
+	struct listener *l = &s->listeners[s->n_listeners];
+	const struct http_config *cfg = &s->cfg;
+	unsigned max = cfg->max_connections ? cfg->max_connections : 4096;
+	struct MHD_OptionItem options[] = {
+		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
+		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max, NULL },
+		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, MIN(max, MAX_PER_ADDRESS), NULL },
+		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
+		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)pki_server_cert_pem(cfg->pki) },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)pki_server_key_pem(cfg->pki) },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" },
+		{ is_agent ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0,
+		  (void *)pki_ca_pem(cfg->pki) },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+
+	assert(s->n_listeners < MAX_LISTENERS);
+	l->s = s;
+	l->is_agent = is_agent;
+	l->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS |
+					     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+				     0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+				     NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	if (!l->daemon)
+		return err_set(e, -EIO, "the HTTP server could not be started");
+	s->n_listeners++;
+	return 0;
+}
+
+int
+http_server_start(const struct http_config *cfg, struct http_server **ret, struct err *e)
+{
+	struct http_server *s = mem_alloc(sizeof(*s));
+	size_t n = cfg->n_workers ? MIN(cfg->n_workers, COUNT(s->workers)) : 8;
+	int r = 0;
+
+	s->cfg = *cfg;
+	s->started = mono_now();
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->work, NULL);
+	pthread_cond_init(&s->idle, NULL);
+	list_init(&s->queue);
+	list_init(&s->parked);
+	list_init(&s->running);
+	*ret = s;
+	for (; s->n_workers < n; s->n_workers++)
+		if (pthread_create(&s->workers[s->n_workers], NULL, worker_main, s))
+			return err_set(e, -EAGAIN, "no thread for a worker");
+	for (const int *fd = cfg->api_fds; fd && *fd >= 0 && r == 0; fd++)
+		r = listener_start(s, *fd, false, e);
+	for (const int *fd = cfg->agent_fds; fd && *fd >= 0 && r == 0; fd++)
+		r = listener_start(s, *fd, true, e);
+	return r;
+}
+
+void
+http_server_stop(struct http_server *s)
+{
+	struct mono until = mono_add_ms(mono_now(), 15000);
+	bool busy = true;
+
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		int fd = MHD_quiesce_daemon(s->listeners[i].daemon);
+
+		if (fd >= 0)
+			close(fd);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->is_stopping = true;
+	pthread_mutex_unlock(&s->lock);
+	http_server_wake(s, NULL);
+	while (busy && !mono_is_due(until, mono_now())) { /* reads that wait for nodes finish by themselves */
+		pthread_mutex_lock(&s->lock);
+		pthread_cond_broadcast(&s->work);
+		busy = !list_is_empty(&s->queue) || !list_is_empty(&s->running);
+		pthread_mutex_unlock(&s->lock);
+		arm_tick(s->cfg.engine);
+		usleep(20000);
+	}
+	for (size_t i = 0; i < s->n_workers; i++)
+		pthread_join(s->workers[i], NULL);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		MHD_stop_daemon(s->listeners[i].daemon);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->work);
+	pthread_cond_destroy(&s->idle);
+	free(s);
+}
