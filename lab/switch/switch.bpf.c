@@ -65,7 +65,7 @@ capture_frame(struct xdp_md *ctx, __u32 trunk, __u32 direction)
 {
 	__u32 zero = 0, *wanted = bpf_map_lookup_elem(&capture, &zero);
 	struct switch_frame *f;
-	__u32 n = (__u32)(ctx->data_end - ctx->data);
+	__u64 n = bpf_xdp_get_buff_len(ctx);
 
 	if (!wanted || *wanted != trunk)
 		return;
@@ -74,12 +74,12 @@ capture_frame(struct xdp_md *ctx, __u32 trunk, __u32 direction)
 		return;
 	f->trunk = trunk;
 	f->direction = direction;
-	f->length = n;
+	f->length = (__u32)n;
 	__builtin_memset(f->bytes, 0, sizeof(f->bytes));
 	if (n > sizeof(f->bytes))
 		n = sizeof(f->bytes);
 	if (n >= 1 && n <= sizeof(f->bytes))
-		bpf_xdp_load_bytes(ctx, 0, f->bytes, n);
+		bpf_xdp_load_bytes(ctx, 0, f->bytes, (__u32)n);
 	bpf_ringbuf_submit(f, 0);
 }
 

@@ -132,11 +132,14 @@ counts_clear(struct labswitch *w, uint32_t i)
 static int
 port_add(struct labswitch *w, const char *name, const struct switch_port *p, struct err *e)
 {
-	uint32_t i = port_find_free(w);
+	uint32_t i = port_find(w, name);
 	int r;
 
-	if (port_find(w, name))
+	if (i && w->port[i].p.ifindex == if_nametoindex(name))
 		return err_set(e, -EEXIST, "%s is a port already", name);
+	if (i)
+		port_clear(w, i); /* that device is gone; this one only has its name */
+	i = port_find_free(w);
 	if (!i)
 		return err_set(e, -ENOSPC, "more than %d ports", SWITCH_PORTS - 1);
 	w->port[i] = (struct port){ .p = *p, .link = -1 };

@@ -284,6 +284,20 @@ datapath_edge_sweep(struct datapath_edge *d, struct mono now)
 	tables_sweep(&d->t);
 }
 
+size_t
+datapath_edge_usage(const struct datapath_edge *d, struct datapath_usage *ret)
+{
+	size_t n = tables_usage(&d->t, ret);
+
+	ret[n++] = (struct datapath_usage){ "domains", d->n_domains - 1 - d->domain_pool.n,
+					    d->n_domains - 1 };
+	ret[n++] = (struct datapath_usage){ "next hops", d->n_nhs - 1 - d->nh_pool.n,
+					    d->n_nhs - 1 };
+	ret[n++] = (struct datapath_usage){ "policers", d->n_policers - 1 - d->policer_pool.n,
+					    d->n_policers - 1 };
+	return n;
+}
+
 /* --- Underlay and VNets ------------------------------------------------------------------------ */
 
 int

@@ -26,6 +26,9 @@ struct datapath_maps *datapath_edge_maps(struct datapath_edge *d);
 struct mono datapath_edge_tick(struct datapath_edge *d, struct mono now);
 void datapath_edge_sweep(struct datapath_edge *d, struct mono now);
 
+/* Fills ret[DATAPATH_USAGES]; returns how many. */
+size_t datapath_edge_usage(const struct datapath_edge *d, struct datapath_usage *ret);
+
 /* --- The underlay ------------------------------------------------------------------------------ */
 
 struct datapath_node {

@@ -222,6 +222,19 @@ datapath_host_sweep(struct datapath_host *d, struct mono now)
 	tables_sweep(&d->t);
 }
 
+size_t
+datapath_host_usage(const struct datapath_host *d, struct datapath_usage *ret)
+{
+	size_t n = tables_usage(&d->t, ret);
+
+	ret[n++] = (struct datapath_usage){ "NICs", d->n_nics - 1 - d->nic_pool.n, d->n_nics - 1 };
+	ret[n++] = (struct datapath_usage){ "groups", d->n_groups - 1 - d->group_pool.n,
+					    d->n_groups - 1 };
+	ret[n++] = (struct datapath_usage){ "VNets", d->t.n_tables - 1 - d->table_pool.n,
+					    d->t.n_tables - 1 };
+	return n;
+}
+
 /* --- Underlay and VNets ------------------------------------------------------------------------ */
 
 int

@@ -13,6 +13,8 @@ struct datapath_maps *datapath_host_maps(struct datapath_host *d);
 struct mono datapath_host_tick(struct datapath_host *d, struct mono now);
 void datapath_host_sweep(struct datapath_host *d, struct mono now);
 
+size_t datapath_host_usage(const struct datapath_host *d, struct datapath_usage *ret);
+
 int datapath_host_node_set(struct datapath_host *d, const struct datapath_node *n, struct err *e);
 int datapath_host_gateway_put(struct datapath_host *d, const struct addr *gateway, uint32_t port,
 			      const struct mac *own, struct err *e);

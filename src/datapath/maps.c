@@ -10,7 +10,6 @@ struct datapath_maps {
 	struct dp_sizes sizes;
 	void *array[DP_MAP_COUNT];
 	size_t length[DP_MAP_COUNT];
-	bool in_memory;
 };
 
 void (*datapath_on_write)(void);
@@ -257,14 +256,17 @@ datapath_maps_memory(const struct dp_sizes *sizes)
 {
 	struct datapath_maps *m = mem_alloc(sizeof(*m));
 
-	m->in_memory = true;
 	m->sizes = *sizes;
 	m->sizes.layout = DP_LAYOUT;
 	if (!m->sizes.n_cpu)
 		m->sizes.n_cpu = 1;
 	for (enum dp_map i = 0; i < DP_MAP_TX; i++) {
-		m->length[i] = datapath_map_element(i) * datapath_map_entries(i, &m->sizes);
-		m->array[i] = mem_alloc(m->length[i]);
+		m->length[i] =
+			page_round(datapath_map_element(i) * datapath_map_entries(i, &m->sizes));
+		m->array[i] = mmap(NULL, m->length[i], PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (m->array[i] == MAP_FAILED)
+			abort();
 	}
 	*(struct dp_sizes *)m->array[DP_MAP_SIZES] = m->sizes;
 	((uint64_t *)m->array[DP_MAP_LINK_UP])[0] = 1;
@@ -276,14 +278,9 @@ datapath_maps_destroy(struct datapath_maps *m)
 {
 	if (!m)
 		return;
-	for (enum dp_map i = 0; i < DP_MAP_COUNT; i++) {
-		if (!m->array[i])
-			continue;
-		if (m->in_memory)
-			free(m->array[i]);
-		else
+	for (enum dp_map i = 0; i < DP_MAP_COUNT; i++)
+		if (m->array[i])
 			munmap(m->array[i], m->length[i]);
-	}
 	free(m);
 }
 
@@ -297,12 +294,6 @@ void *
 datapath_maps_array(const struct datapath_maps *m, enum dp_map map)
 {
 	return map < DP_MAP_COUNT ? m->array[map] : NULL;
-}
-
-bool
-datapath_maps_is_memory(const struct datapath_maps *m)
-{
-	return m->in_memory;
 }
 
 uint64_t

@@ -25,7 +25,7 @@ struct datapath_maps;
 /* Maps every descriptor that is there, `sizes` for reading only. The descriptors may be closed
  * afterwards. -EPROTO when the layout is not this program's. */
 int datapath_maps_open(const struct datapath_fds *fds, struct datapath_maps **ret, struct err *e);
-/* The same arrays in ordinary memory: tests and rehearsals. */
+/* The same arrays in memory that children share: tests and rehearsals. */
 struct datapath_maps *datapath_maps_memory(const struct dp_sizes *sizes);
 void datapath_maps_destroy(struct datapath_maps *m);
 CLEANUP(datapath_maps)
@@ -51,6 +51,13 @@ bool datapath_link_is_up(const struct datapath_maps *m, uint32_t link);
 /* Numbering, the same everywhere: a tunnel's link is its node number (1..4095); the customer link of
  * an edge's domain is DATAPATH_LINK_DOMAIN + its slot (datapath_edge_domain_link()). */
 #define DATAPATH_LINK_DOMAIN 4096
+
+/* How full the tables are: for metrics, doctor and tests. */
+struct datapath_usage {
+	const char *what; /* "lines" */
+	uint32_t used, total;
+};
+#define DATAPATH_USAGES 8
 
 /* Frames with VLAN tags nobody configured. Returns how many were copied. */
 struct datapath_unknown {

@@ -117,6 +117,20 @@ tables_fini(struct tables *t)
 	datapath_maps_destroy(t->maps);
 }
 
+size_t
+tables_usage(const struct tables *t, struct datapath_usage *ret)
+{
+	uint32_t meters = 0;
+
+	for (uint32_t i = 1; i < t->meters.n; i++)
+		meters += t->meters.slot[i].state != DP_METER_FREE;
+	ret[0] = (struct datapath_usage){ "lines", t->n_lines - 1 - blocks_n_free(&t->blocks),
+					  t->n_lines - 1 };
+	ret[1] = (struct datapath_usage){ "addresses", t->exact.n_used, t->exact.n_buckets * 4 };
+	ret[2] = (struct datapath_usage){ "meters", meters, t->meters.n - 1 };
+	return 3;
+}
+
 /* --- Tables ------------------------------------------------------------------------------------ */
 
 static uint32_t

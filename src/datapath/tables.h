@@ -49,6 +49,8 @@ void tables_init(struct tables *t, struct datapath_maps *maps);
  * root names it, and drops the others. */
 void tables_claim(struct tables *t, uint32_t (*owner_of)(void *ctx, uint32_t table), void *ctx);
 void tables_fini(struct tables *t);
+/* Lines, addresses, meters: three rows. */
+size_t tables_usage(const struct tables *t, struct datapath_usage *ret);
 /* Underlay and VNets not put since open go. */
 void tables_sweep(struct tables *t);
 

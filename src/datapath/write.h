@@ -5,7 +5,6 @@
 #include "datapath/maps.h"
 
 extern void (*datapath_on_write)(void); /* tests only; NULL */
-bool datapath_maps_is_memory(const struct datapath_maps *m);
 
 /* The commit: what was written before is seen before. */
 static inline void
