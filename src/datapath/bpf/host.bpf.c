@@ -98,7 +98,8 @@ nic_arp(const struct frame *f, const struct dp_nic *nic, __u32 slot)
 	__builtin_memcpy(f->eth->h_dest, sha, 6);
 	mac_write(f->eth->h_source, self->vswitch_mac);
 	count(f, DP_EVENT_ARP_ANSWERED);
-	return XDP_TX;
+	/* Not XDP_TX: a veth flushes that only towards a peer with a program of its own. */
+	return (int)bpf_redirect(f->ctx->ingress_ifindex, 0);
 }
 
 /* By addresses, protocol and, in unfragmented TCP and UDP, ports. */
