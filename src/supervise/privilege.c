@@ -51,7 +51,8 @@ static const int calls_daemon[] = {
 /* On top of calls_daemon. */
 static const int calls_keeper[] = {
 	SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(execve), SCMP_SYS(perf_event_open),
-	SCMP_SYS(arch_prctl), SCMP_SYS(chown), SCMP_SYS(fchownat),
+	SCMP_SYS(arch_prctl), SCMP_SYS(capset), SCMP_SYS(seccomp), SCMP_SYS(chown),
+	SCMP_SYS(fchownat),
 };
 /* What sanitizers do at the end of a program (leak check) needs more than the program. */
 #ifdef __SANITIZE_ADDRESS__

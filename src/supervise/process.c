@@ -441,18 +441,27 @@ supervisor_netlink(struct supervisor *s, const char *name, struct err *e)
 }
 
 static int
-finish_end(struct supervisor *s, const struct supervisor_wire_end *w, bool keep_offload,
-	   struct err *e)
+finish_end(struct supervisor *s, const struct supervisor_wire_end *w, struct err *e)
 {
-	static const struct netlink_offload endpoint = { .gro = 1, .tx = 0, .txvlan = 0 };
 	struct netlink *nl = supervisor_netlink(s, w->ns, e);
 	int r = !nl ? -ENOENT : 0;
 
-	if (r == 0 && !keep_offload)
-		r = netlink_offload_set(supervisor_namespace_fd(s, w->ns), w->ifname, endpoint, e);
 	if (r == 0 && w->addr.family)
 		r = netlink_addr_add(nl, w->ifname, &w->addr, w->plen, e);
 	return r < 0 ? r : netlink_link_up(nl, w->ifname, true, e);
+}
+
+/* Before either end is up: when an end comes up the kernel decides by the other's GRO whether packets
+ * may be redirected to it, and does not look again. */
+static int
+set_offloads(struct supervisor *s, const struct supervisor_wire *w, struct err *e)
+{
+	static const struct netlink_offload endpoint = { .gro = 1, .tx = 0, .txvlan = 0 };
+	int r = netlink_offload_set(supervisor_namespace_fd(s, w->a.ns), w->a.ifname, endpoint, e);
+
+	return r < 0 ? r
+		     : netlink_offload_set(supervisor_namespace_fd(s, w->b.ns), w->b.ifname,
+					   endpoint, e);
 }
 
 int
@@ -470,10 +479,12 @@ supervisor_wire(struct supervisor *s, const struct supervisor_wire *w, struct er
 	if (v.peer_ns < 0)
 		return err_set(e, -ENOENT, "no namespace %s", w->b.ns);
 	r = netlink_veth_create(nl, &v, e);
+	if (r == 0 && !w->keep_offload)
+		r = set_offloads(s, w, e);
 	if (r == 0)
-		r = finish_end(s, &w->a, w->keep_offload, e);
+		r = finish_end(s, &w->a, e);
 	if (r == 0)
-		r = finish_end(s, &w->b, w->keep_offload, e);
+		r = finish_end(s, &w->b, e);
 	return r < 0 ? err_wrap(e, r, "wire %s/%s - %s/%s", w->a.ns, w->a.ifname, w->b.ns,
 				w->b.ifname)
 		     : 0;
