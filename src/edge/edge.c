@@ -220,6 +220,7 @@ start_timer(struct edge *x, uv_timer_t *t, uv_timer_cb fn, unsigned ms, unsigned
 {
 	uv_timer_init(daemon_loop(x->daemon), t);
 	t->data = x;
+	x->n_timers++;
 	if (fn)
 		uv_timer_start(t, fn, ms, repeat);
 }
@@ -274,8 +275,7 @@ on_closed(uv_handle_t *h)
 {
 	struct edge *x = h->data;
 
-	/* `second` is the last of the four to be closed */
-	if (h != (uv_handle_t *)&x->second)
+	if (--x->n_timers)
 		return;
 	datapath_edge_destroy(x->dp);
 	free(x);

@@ -147,6 +147,7 @@ start_timer(struct host *h, uv_timer_t *t, uv_timer_cb fn, unsigned ms, unsigned
 {
 	uv_timer_init(daemon_loop(h->daemon), t);
 	t->data = h;
+	h->n_timers++;
 	if (fn)
 		uv_timer_start(t, fn, ms, repeat);
 }
@@ -194,8 +195,7 @@ on_closed(uv_handle_t *t)
 {
 	struct host *h = t->data;
 
-	/* `devices` is the last of the four to be closed */
-	if (t != (uv_handle_t *)&h->devices)
+	if (--h->n_timers)
 		return;
 	datapath_host_destroy(h->dp);
 	free(h);

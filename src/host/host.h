@@ -36,6 +36,7 @@ struct host {
 	struct map nics;  /* key → nic */
 	struct list dirty;
 	uv_timer_t tick, batch, devices, first;
+	unsigned n_timers; /* not closed yet */
 	int64_t sweep_us;
 	bool is_swept;
 };
