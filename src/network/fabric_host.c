@@ -29,6 +29,9 @@ attachment_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
 	struct arm_error *e = p->s->error;
 	json_t *now = want ? want : have;
 	const char *nic = arm_ref(now, "properties.networkInterface");
+
+	if (operator_check(p) < 0)
+		return -EBADE;
 	const char *owner = NULL;
 
 	const struct arm_resource *n = nic ? arm_get(p->s, nic) : NULL;
@@ -121,6 +124,8 @@ host_node(const struct arm_resource *host)
 static int
 host_plan(struct arm_plan *p)
 {
+	if (operator_check(p) < 0)
+		return -EBADE;
 	if (p->verb == ARM_VERB_DELETE) {
 		size_t i;
 		json_t *at;

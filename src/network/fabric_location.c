@@ -13,6 +13,8 @@ static const struct arm_prop location_props[] = {
 static int
 location_plan(struct arm_plan *p)
 {
+	if (operator_check(p) < 0)
+		return -EBADE;
 	if (p->verb != ARM_VERB_CREATE)
 		return 0;
 	const char *name = arm_str(p->want->body, "properties.peeringLocation", "");
@@ -51,6 +53,8 @@ static const struct arm_prop provider_props[] = {
 static int
 provider_plan(struct arm_plan *p)
 {
+	if (operator_check(p) < 0)
+		return -EBADE;
 	if (p->verb != ARM_VERB_CREATE)
 		return 0;
 	const char *name = arm_str(p->want->body, "properties.serviceProviderName", "");

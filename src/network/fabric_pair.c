@@ -108,8 +108,10 @@ pair_check_fixed(struct arm_plan *p)
 static int
 pair_plan(struct arm_plan *p)
 {
-	int r = 0;
+	int r = operator_check(p);
 
+	if (r < 0)
+		return r;
 	switch (p->verb) {
 	case ARM_VERB_CREATE:
 		node_secret_ensure(p);

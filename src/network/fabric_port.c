@@ -127,6 +127,8 @@ port_create(struct arm_plan *p)
 static int
 port_plan(struct arm_plan *p)
 {
+	if (operator_check(p) < 0)
+		return -EBADE;
 	if (p->verb == ARM_VERB_CREATE) {
 		int r = port_create(p);
 

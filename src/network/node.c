@@ -7,6 +7,19 @@
 
 #include <openssl/sha.h>
 
+int
+operator_check(struct arm_plan *p)
+{
+	const char *action = arena_printf(p->s->arena, "%s/%s/%s", p->type->ns, p->type->name,
+					  p->verb == ARM_VERB_DELETE ? "delete" : "write");
+
+	if (p->verb == ARM_VERB_SETTLE || arm_may(p->s, action, "/"))
+		return 0;
+	return arm_refuse(
+		p->s->error, 403, "AuthorizationFailed",
+		"The fabric is the operator's: this needs the action '%s' over scope '/'.", action);
+}
+
 static int
 claim_or_refuse(struct arm_plan *p, const char *space, const char *value, const char *what)
 {

@@ -106,6 +106,9 @@ uint32_t vnet_number(const struct arm_resource *vnet);
 
 /* ---- the fabric (fabric_*.c) ---- */
 
+/* The fabric is the operator's: whoever owns no more than a subscription cannot write it there. */
+int operator_check(struct arm_plan *p);
+
 /* The host a NIC is attached to and the attachment's element; NULL: none. */
 const struct arm_resource *nic_host(struct arm_snapshot *s, const char *nic, json_t **ret_at);
 /* "edge-a" of a pair. NULL: no such. */

@@ -172,10 +172,10 @@ links_and_reach_follow_the_tier(void **state)
 	assert_int_equal(rule_max_routes(l, TIER_STANDARD), 4000);
 	assert_int_equal(rule_max_routes(l, TIER_PREMIUM), 10000);
 	/* clang-format off */
-	static const struct { enum sku_tier t; const char *region; int r; } cases[] = {
-		{ TIER_LOCAL, "west", 0 },    { TIER_LOCAL, "north", -EINVAL },
-		{ TIER_STANDARD, "north", 0 }, { TIER_STANDARD, "east", -EINVAL },
-		{ TIER_PREMIUM, "east", 0 },
+	static const struct { const char *region; enum sku_tier t; int r; } cases[] = {
+		{ "west", TIER_LOCAL, 0 },     { "north", TIER_LOCAL, -EINVAL },
+		{ "north", TIER_STANDARD, 0 }, { "east", TIER_STANDARD, -EINVAL },
+		{ "east", TIER_PREMIUM, 0 },
 	};
 	/* clang-format on */
 

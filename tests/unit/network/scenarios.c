@@ -462,7 +462,7 @@ print_node(struct run *t, const char *node, bool only_changes)
 		v[i] = o;
 	}
 	check_config(node, objects);
-	qsort(v, n, sizeof(*v), by_kind_and_name);
+	qsort((void *)v, n, sizeof(json_t *), by_kind_and_name);
 	for (i = 0; i < n; i++) {
 		const char *key = arena_printf(&t->arena, "%s %s", arm_str(v[i], "kind", ""),
 					       arm_str(v[i], "key", ""));
@@ -540,6 +540,7 @@ do_let(struct run *t, const char *rest)
 		v = arm_str(t->body, path, NULL);
 	if (!v)
 		fail_msg("nothing at %s", path);
+	assert(v);
 	/* A URL of ours becomes its path. */
 	if (!strncmp(v, "https://localhost:8443", 22))
 		v = arena_strndup(&t->arena, v + 22, strcspn(v + 22, "?"));
@@ -637,6 +638,7 @@ do_file(struct run *t)
 
 	if (!text)
 		fail_msg("cannot read %s.in", scenario_file);
+	assert(text);
 	while (*text) {
 		AUTO_BUF line = { 0 };
 
