@@ -7,6 +7,7 @@
  * listeners) are also in bfdd's custody. A keeper that starts waits for bfdd to hand over what its
  * predecessor had, RECOVERY_MS at most, before it answers anyone else. What it must not outlive is
  * not held here: connected sockets belong to edged alone. */
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -329,6 +330,7 @@ custody_returned(struct keeperd *k, struct client *c, const struct keeper_custod
 }
 
 static int send_maps(struct keeperd *k, struct client *c, struct err *e);
+static size_t renew_attachments(struct keeperd *k);
 static void finish_recovery(struct keeperd *k);
 
 static int
@@ -675,7 +677,10 @@ serve_nic_detach(struct keeperd *k, const struct client *c, struct keeper_msg *m
 	if (r < 0)
 		return r;
 	index = if_nametoindex(m->nic.ifname);
-	return index ? datapath_load_detach(k->load, index, e) : 0;
+	if (index)
+		return datapath_load_detach(k->load, index, e);
+	renew_attachments(k); /* the device went first, and took its index along */
+	return 0;
 }
 
 #define BY(role) (1u << KEEPER_ROLE_##role)
@@ -816,39 +821,64 @@ accept_clients(struct keeperd *k)
 
 /* Start */
 
+/* What a predecessor attached and what still stands, to be attached again with our own program. */
+struct attachments {
+	const struct keeperd *k;
+	struct buf found; /* of struct attachment */
+};
+struct attachment {
+	unsigned ifindex;
+	enum dp_if_kind kind;
+	uint32_t value;
+};
+
 static bool
 keep_attachment(void *ctx, unsigned ifindex, enum dp_if_kind kind, uint32_t value)
 {
-	const struct keeperd *k = ctx;
-	const struct object *o = kind == DP_IF_DOMAIN ? find_domain(k, value) : NULL;
+	struct attachments *a = ctx;
+	const struct object *o = kind == DP_IF_DOMAIN ? find_domain(a->k, value) : NULL;
+	struct attachment found = { ifindex, kind, value };
 	char name[IF_NAMESIZE];
+	bool is_kept = kind == DP_IF_DOMAIN ? o && o->d.info.outer_ifindex == ifindex
+					    : if_indextoname(ifindex, name) != NULL;
 
-	if (kind == DP_IF_DOMAIN)
-		return o && o->d.info.outer_ifindex == ifindex;
-	return if_indextoname(ifindex, name) != NULL;
+	if (is_kept)
+		buf_put(&a->found, &found, sizeof(found));
+	return is_kept;
+}
+
+/* Detaches what has vanished; the rest gets this program's packet programs, without a gap. */
+static size_t
+renew_attachments(struct keeperd *k)
+{
+	struct attachments a = { .k = k };
+	size_t n;
+
+	datapath_load_sweep(k->load, keep_attachment, &a);
+	n = a.found.n / sizeof(struct attachment);
+	for (size_t i = 0; i < n; i++) {
+		struct attachment at;
+		struct err e = { 0 };
+
+		memcpy(&at, a.found.p + i * sizeof(at), sizeof(at));
+		if (datapath_load_attach(k->load, at.ifindex, at.kind, at.value, &e) < 0)
+			log_error("attach ifindex=%u value=%u error=\"%s\"", at.ifindex, at.value,
+				  e.text);
+	}
+	buf_fini(&a.found);
+	return n;
 }
 
 static void
 finish_recovery(struct keeperd *k)
 {
-	struct map_iter it = { 0 };
-	size_t n = 0;
+	size_t n;
 
 	if (!k->is_recovering)
 		return;
 	k->is_recovering = false;
-	while (map_next(&k->objects, &it)) {
-		const struct object *o = it.value;
-		struct err e = { 0 };
-
-		if (o->kind == KEEPER_CUSTODY_DOMAIN &&
-		    datapath_load_attach(k->load, o->d.info.outer_ifindex, DP_IF_DOMAIN,
-					 o->d.info.number, &e) < 0)
-			log_error("attach domain number=%u error=\"%s\"", o->d.info.number, e.text);
-		n++;
-	}
-	datapath_load_sweep(k->load, keep_attachment, k);
-	log_info("taken over objects=%zu", n);
+	n = renew_attachments(k);
+	log_info("taken over objects=%zu attachments=%zu", k->objects.n, n);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct client *c = &k->clients[i];
 		struct keeper_msg m = { .type = KEEPER_HELLO };

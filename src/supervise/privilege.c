@@ -46,7 +46,10 @@ static const int calls_daemon[] = {
 	SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(memfd_create), SCMP_SYS(bpf),
 	SCMP_SYS(epoll_create), SCMP_SYS(eventfd), SCMP_SYS(kill), SCMP_SYS(getpgrp),
 	SCMP_SYS(getgroups), SCMP_SYS(getresuid), SCMP_SYS(getresgid), SCMP_SYS(io_uring_setup),
-	SCMP_SYS(capget),
+	SCMP_SYS(capget), SCMP_SYS(preadv), SCMP_SYS(pwritev), SCMP_SYS(preadv2),
+	SCMP_SYS(pwritev2), SCMP_SYS(timerfd_gettime), SCMP_SYS(utimensat), SCMP_SYS(fadvise64),
+	SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(truncate), SCMP_SYS(sched_setparam),
+	SCMP_SYS(mincore), SCMP_SYS(sync_file_range), SCMP_SYS(pause), SCMP_SYS(rt_sigsuspend),
 };
 /* On top of calls_daemon. */
 static const int calls_keeper[] = {

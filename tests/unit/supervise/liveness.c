@@ -138,13 +138,13 @@ frr_is(const char *state)
 {
 	AUTO_FREE char *want = mem_printf("\"status\":\"%s\"", state);
 
-	return strstr(vtysh("show bfd peers json"), want) != NULL;
+	return strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), want) != NULL;
 }
 
 static long
 frr_downs(void)
 {
-	return number_in(vtysh("show bfd peers counters json"), "session-down");
+	return number_in(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 counters json"), "session-down");
 }
 
 /* The node */
@@ -280,6 +280,9 @@ start_frr_daemon(const char *name, const char *config)
 }
 
 static const char frr_config[] = "bfd\n"
+				 " peer 10.255.0.1 multihop local-address 10.9.0.2\n"
+				 "  no shutdown\n"
+				 " exit\n"
 				 " peer 172.16.0.2 local-address 172.16.0.1 interface eth0\n"
 				 "  detect-multiplier 3\n"
 				 "  receive-interval 300\n"
@@ -308,7 +311,7 @@ comes_up_with_frr(void **state)
 	WAIT_FOR(is_up());
 	WAIT_FOR(frr_is("up"));
 	WAIT_FOR(ask_again() && t.last.tx_us == 300000 && t.last.detect_us == 900000);
-	assert_true(strstr(vtysh("show bfd peers json"), "\"remote-detect-multiplier\":3") != NULL);
+	assert_true(strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), "\"remote-detect-multiplier\":3") != NULL);
 }
 
 /* kill -9 and back, a few times: same discriminator, and FRR has not counted a down. */
@@ -406,6 +409,40 @@ the_keeper_execs_in_place(void **state)
 	assert_int_equal(frr_downs(), downs);
 }
 
+/* RFC 5883, between underlay addresses, on the node's own sockets: for tunnels. */
+static void
+multihop_on_the_underlay(void **state)
+{
+	struct keeper_fabric_listen l = { .local = addr_v4(0x0aff0001), .min_ttl = 250 };
+	struct bfdd_session s = { .link = 2, .local = l.local, .peer = addr_v4(0x0a090002),
+				  .flags = BFDD_MULTIHOP };
+	struct keeper_fabric_peer peer = { .local = l.local, .peer = s.peer, .key = { 3, "key" } };
+	uint32_t link = t.link;
+	int fd = -1, again = -1;
+
+	OK(keeper_fabric_listen(t.keeper, &l, &fd, &e));
+	OK(keeper_fabric_peer(t.keeper, &peer, &e));
+	OK(bfdd_session_set(t.bfdd, &s, &e));
+	t.link = 2;
+	WAIT_FOR(is_up());
+	kill(supervisor_pid(t.s, "keeper"), SIGKILL);
+	pass_ms(500);
+	kill(supervisor_pid(t.s, "bfdd"), SIGKILL);
+	pass_ms(500);
+	OK(keeper_fabric_listen(t.keeper, &l, &again, &e));
+	OK(keeper_fabric_peer(t.keeper, &peer, &e));
+	close(fd);
+	close(again);
+	WAIT_FOR(t.bfdd || bfdd_connect(t.run, &t.bfdd, NULL) == 0);
+	assert_true(ask_again() && is_up());
+	assert_int_equal(t.last.n_up, 1);
+	OK(bfdd_session_remove(t.bfdd, 2, &e));
+	WAIT_FOR(!(t.last.flags & BFDD_HAS_SESSION));
+	t.link = link;
+	connect_bfdd();
+	WAIT_FOR(ask_again() && is_up());
+}
+
 static void
 neighbours_are_seen_without_privilege(void **state)
 {
@@ -462,7 +499,7 @@ admin_down_reaches_frr(void **state)
 
 	OK(bfdd_session_set(t.bfdd, &s, &e));
 	WAIT_FOR(frr_is("down"));
-	assert_true(strstr(vtysh("show bfd peers json"), "neighbor") != NULL);
+	assert_true(strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), "neighbor") != NULL);
 	connect_bfdd();
 	WAIT_FOR(is_up());
 	WAIT_FOR(frr_is("up"));
@@ -572,9 +609,13 @@ setup(void **state)
 	struct supervisor_wire trunk = { .a = { .ns = "node", .ifname = "trunk0" },
 					 .b = { .ns = "ce", .ifname = "eth0",
 						.addr = addr_v4(0xac100001), .plen = 30 } };
-	struct supervisor_wire fabric = { .a = { .ns = "node", .ifname = "fabric0" },
-					  .b = { .ns = "ce", .ifname = "fabric1" },
+	struct supervisor_wire fabric = { .a = { .ns = "node", .ifname = "fabric0",
+						 .addr = addr_v4(0x0a090001), .plen = 30 },
+					  .b = { .ns = "ce", .ifname = "fabric1",
+						 .addr = addr_v4(0x0a090002), .plen = 30 },
 					  .mtu = 1600 };
+	struct addr underlay = addr_v4(0x0aff0001), via = addr_v4(0x0a090001);
+	struct prefix to_underlay = prefix_make(&underlay, 32);
 
 	if (!mkdtemp(root) || chmod(root, 0755) < 0)
 		return -1;
@@ -585,6 +626,9 @@ setup(void **state)
 	OK(supervisor_namespace(t.s, "ce", NULL, &e));
 	OK(supervisor_wire(t.s, &trunk, &e));
 	OK(supervisor_wire(t.s, &fabric, &e));
+	OK(netlink_addr_add(supervisor_netlink(t.s, "node", NULL), "lo", &underlay, 32, &e));
+	OK(netlink_route_set(supervisor_netlink(t.s, "ce", NULL), &to_underlay, &via, NULL, NULL,
+			     &e));
 	start_node();
 	be_edged();
 	return 0;
@@ -611,6 +655,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(frr_does_not_notice_the_death_of_bfdd),
 		cmocka_unit_test(the_keeper_gets_everything_back),
 		cmocka_unit_test(the_keeper_execs_in_place),
+		cmocka_unit_test(multihop_on_the_underlay),
 		cmocka_unit_test(neighbours_are_seen_without_privilege),
 		cmocka_unit_test(a_silent_cut_is_detected_in_time),
 		cmocka_unit_test(detects_while_edged_is_dead),
