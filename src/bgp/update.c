@@ -595,7 +595,7 @@ bgp_update_parse(struct cursor c, const struct bgp_update_options *o, struct bgp
 		merge_as4(&p);
 	}
 	if (!(o->families >> BGP_IPV4 & 1))
-		u->withdrawn = u->announced = cur_make(NULL, 0);
+		u->withdrawn = u->announced = (struct cursor){ 0 };
 	return 0;
 }
 
@@ -646,7 +646,6 @@ needs_as4(const struct bgp_draft *d)
 static void
 path_put(struct buf *b, const struct bgp_draft *d, bool as4)
 {
-	const uint8_t *s = d->path, *end = d->path + d->path_len;
 	size_t n = 0;
 
 	if (as4) {
@@ -654,10 +653,12 @@ path_put(struct buf *b, const struct bgp_draft *d, bool as4)
 		buf_put(b, d->path, d->path_len);
 		return;
 	}
-	for (const uint8_t *q = s; q < end; q += 2 + 4u * q[1])
-		n += 2 + 2u * q[1];
+	for (size_t at = 0; at < d->path_len; at += 2 + 4u * d->path[at + 1])
+		n += 2 + 2u * d->path[at + 1];
 	attr_head(b, F_TRANSITIVE, A_PATH, n);
-	for (; s < end; s += 2 + 4u * s[1]) {
+	for (size_t at = 0; at < d->path_len; at += 2 + 4u * d->path[at + 1]) {
+		const uint8_t *s = d->path + at;
+
 		buf_put(b, s, 2);
 		for (unsigned i = 0; i < s[1]; i++) {
 			const uint8_t *a = s + 2 + 4 * i;
@@ -682,14 +683,12 @@ aggregator_put(struct buf *b, const struct bgp_draft *d, bool as4)
 static void
 other_put(struct buf *b, const struct bgp_draft *d, unsigned from, unsigned to)
 {
-	const uint8_t *q = d->other, *end = d->other + d->other_len;
+	for (size_t at = 0, n; at < d->other_len; at += n) {
+		const uint8_t *q = d->other + at;
 
-	while (q < end) {
-		size_t n = q[0] & F_EXTENDED ? 4u + (size_t)(q[2] << 8 | q[3]) : 3u + q[2];
-
+		n = q[0] & F_EXTENDED ? 4u + (size_t)(q[2] << 8 | q[3]) : 3u + q[2];
 		if (q[1] >= from && q[1] < to)
 			buf_put(b, q, n);
-		q += n;
 	}
 }
 
