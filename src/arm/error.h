@@ -29,13 +29,13 @@ int arm_refuse_at(struct arm_error *e, int status, const char *code, const char 
 /* Seen by compilers and analysers too: a caller's failure path is then known to fail. */
 #define arm_refuse(...)                        \
 	({                                     \
-		const int refused_ = -EBADE;   \
+		const int refused_ UNUSED = -EBADE; \
 		(arm_refuse)(__VA_ARGS__);            \
 		refused_;                      \
 	})
 #define arm_refuse_at(...)                        \
 	({                                     \
-		const int refused_ = -EBADE;   \
+		const int refused_ UNUSED = -EBADE; \
 		(arm_refuse_at)(__VA_ARGS__);            \
 		refused_;                      \
 	})

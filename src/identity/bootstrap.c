@@ -119,6 +119,9 @@ bootstrap_run(struct store_tx *tx, void *arg, struct err *e)
 		r = subscription(tx, b->a, v->tenant, "provider-subscription", "Provider",
 				 &v->provider_subscription, e);
 	if (r == 0)
+		r = subscription(tx, b->a, v->tenant, "operator-subscription", "Operator",
+				 &v->operator_subscription, e);
+	if (r == 0)
 		r = subscription(tx, b->a, v->tenant, "customer2-subscription", "Second customer",
 				 &v->customer2_subscription, e);
 	for (size_t i = 0; i < IDENTITY_FIRST && r == 0; i++) {

@@ -59,6 +59,7 @@ struct identity_bootstrap {
 	const char *tenant;
 	const char *subscription;          /* the customer's */
 	const char *provider_subscription;
+	const char *operator_subscription;  /* where the fabric's own resources live */
 	const char *customer2_subscription; /* a second customer's, for the lab */
 	struct identity_first first[IDENTITY_FIRST];
 };

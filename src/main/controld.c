@@ -466,8 +466,9 @@ env_compose(struct controld *c, struct values *v, const struct identity_bootstra
 {
 	static const char *const prefix[] = { "", "PROVIDER_", "OPERATOR_", "READER_", "NOBODY_",
 					      "CUSTOMER2_" };
-	const char *subs[] = { b->subscription, b->provider_subscription, b->subscription,
-			       b->subscription, b->subscription,	  b->customer2_subscription };
+	const char *subs[] = { b->subscription,		 b->provider_subscription,
+			       b->operator_subscription, b->subscription,
+			       b->subscription,		 b->customer2_subscription };
 	AUTO_FREE char *adfs = mem_printf("%s/adfs", c->base_url);
 	char name[64];
 	json_t *location = NULL;
