@@ -8,15 +8,15 @@
 enum bfd_state { BFD_ADMIN_DOWN, BFD_DOWN, BFD_INIT, BFD_UP };
 
 /* RFC 5880 4.1 */
-#define BFD_DIAGS(X)                                \
-	X(NONE, "no diagnostic")                    \
+#define BFD_DIAGS(X) \
+	X(NONE, "no diagnostic") \
 	X(DETECT, "control detection time expired") \
-	X(ECHO_FAILED, "echo function failed")      \
-	X(NEIGHBOR, "neighbour signalled down")     \
-	X(FORWARDING, "forwarding plane reset")     \
-	X(PATH_DOWN, "path down")                   \
-	X(CONCAT_DOWN, "concatenated path down")    \
-	X(ADMIN, "administratively down")           \
+	X(ECHO_FAILED, "echo function failed") \
+	X(NEIGHBOR, "neighbour signalled down") \
+	X(FORWARDING, "forwarding plane reset") \
+	X(PATH_DOWN, "path down") \
+	X(CONCAT_DOWN, "concatenated path down") \
+	X(ADMIN, "administratively down") \
 	X(REVERSE_DOWN, "reverse concatenated path down")
 #define BFD_DIAG_ENUM(name, text) BFD_DIAG_##name,
 enum bfd_diag { BFD_DIAGS(BFD_DIAG_ENUM) BFD_DIAG_COUNT };

@@ -24,7 +24,7 @@ struct bfd_session {
 	bool is_polling, is_poll_stale; /* stale: the intervals changed again since it began */
 	bool has_final_due, has_tx_due, has_changed;
 	uint32_t remote_discr, remote_min_rx_us, remote_min_tx_us;
-	uint32_t min_tx_us, min_rx_us;	 /* announced: bfd.DesiredMinTxInterval, RequiredMinRx */
+	uint32_t min_tx_us, min_rx_us;   /* announced: bfd.DesiredMinTxInterval, RequiredMinRx */
 	uint32_t tx_live_us, rx_live_us; /* in force */
 	struct mono sent, next_tx, detect, changed;
 	uint64_t n_rx, n_tx, n_discarded;
@@ -76,8 +76,7 @@ is_silent(const struct bfd_session *s)
 static void
 arm_tx(struct bfd_session *s)
 {
-	s->next_tx = is_silent(s) ? MONO_NEVER
-				  : mono_add_us(s->sent, jittered(s, tx_interval(s)));
+	s->next_tx = is_silent(s) ? MONO_NEVER : mono_add_us(s->sent, jittered(s, tx_interval(s)));
 }
 
 /* The content changed: 6.8.7 asks to say so before the interval is over. */
@@ -254,8 +253,7 @@ note_remote(struct bfd_session *s, const struct bfd_packet *p)
 }
 
 int
-bfd_session_input(struct bfd_session *s, const struct bfd_packet *p, struct mono now,
-		  struct err *e)
+bfd_session_input(struct bfd_session *s, const struct bfd_packet *p, struct mono now, struct err *e)
 {
 	if (p->your_discr && p->your_discr != s->cfg.local_discr) {
 		s->n_discarded++;

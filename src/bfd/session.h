@@ -28,7 +28,7 @@ struct bfd_status {
 	uint8_t diag, remote_diag;
 	bool is_remote_control_independent; /* the C bit last heard */
 	uint32_t local_discr, remote_discr;
-	uint32_t tx_us;	    /* in force for sending, before jitter */
+	uint32_t tx_us;     /* in force for sending, before jitter */
 	uint32_t detect_us; /* in force for detection */
 	uint64_t n_rx, n_tx, n_discarded;
 	uint32_t n_up, n_down; /* transitions into and out of Up */

@@ -60,8 +60,8 @@ struct session {
 	struct bfd_session *engine;
 	struct bfdstate_slot *slot;
 	struct sockets *sockets; /* NULL while the keeper has not given any */
-	bool was_up;		 /* BFD was Up when last looked at */
-	bool is_wanted;		 /* named since BEGIN */
+	bool was_up;             /* BFD was Up when last looked at */
+	bool is_wanted;          /* named since BEGIN */
 };
 
 struct counters {
@@ -156,8 +156,7 @@ link_set(struct bfdd_state *b, uint32_t link, bool is_up)
 static struct bfdd_event
 describe(const struct bfdd_state *b, uint32_t link, const struct session *s)
 {
-	struct bfdd_event ev = { .link = link,
-				 .flags = link_is_up(b, link) ? BFDD_IS_UP : 0 };
+	struct bfdd_event ev = { .link = link, .flags = link_is_up(b, link) ? BFDD_IS_UP : 0 };
 	struct bfd_status st;
 
 	if (!s)
@@ -723,7 +722,8 @@ read_keeper(struct bfdd_state *b)
 static int
 hand_over(struct bfdd_state *b, int fd)
 {
-	struct keeper_msg m = { .version = KEEPER_VERSION, .type = KEEPER_HELLO,
+	struct keeper_msg m = { .version = KEEPER_VERSION,
+				.type = KEEPER_HELLO,
 				.role = KEEPER_ROLE_BFDD };
 	struct map_iter it = { 0 };
 	int r = channel_send(fd, &m, sizeof(m), NULL, 0, HANDOVER_MS);
@@ -801,8 +801,11 @@ receive(int fd, struct arrival *ret)
 	} control;
 	struct sockaddr_storage sa;
 	struct iovec iov = { .iov_base = ret->bytes, .iov_len = sizeof(ret->bytes) };
-	struct msghdr mh = { .msg_name = &sa, .msg_namelen = sizeof(sa), .msg_iov = &iov,
-			     .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr mh = { .msg_name = &sa,
+			     .msg_namelen = sizeof(sa),
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
 			     .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
 
@@ -820,8 +823,7 @@ static struct session *
 demultiplex(const struct bfdd_state *b, const struct sockets *on, const struct bfd_packet *p,
 	    const struct addr *from)
 {
-	struct peer_key key =
-		peer_key_for(on->record.info.number, &on->record.info.local, from);
+	struct peer_key key = peer_key_for(on->record.info.number, &on->record.info.local, from);
 	struct session *s = map_get(&b->by_peer, &key, sizeof(key));
 
 	if (p->your_discr && s && s != map_get(&b->by_discr, &p->your_discr, sizeof(uint32_t)))
@@ -883,8 +885,8 @@ static void
 arm(struct bfdd_state *b)
 {
 	const struct bfd_timer *t = bfd_heap_first(&b->heap);
-	struct mono at = mono_min(t ? t->at : MONO_NEVER,
-				  b->keeper < 0 ? b->keeper_retry : MONO_NEVER);
+	struct mono at =
+		mono_min(t ? t->at : MONO_NEVER, b->keeper < 0 ? b->keeper_retry : MONO_NEVER);
 	struct itimerspec its = { 0 };
 
 	if (at.us != MONO_NEVER.us) {
@@ -993,10 +995,9 @@ finish(struct bfdd_state *b)
 	bfdstate_destroy(b->file);
 }
 
-static const char usage[] =
-	"usage: wayleave-bfdd --run DIR [--check]\n"
-	"  --run DIR  runtime directory of the node (keeper.sock is there)\n"
-	"  --check    say whether the directory can be used, and end\n";
+static const char usage[] = "usage: wayleave-bfdd --run DIR [--check]\n"
+			    "  --run DIR  runtime directory of the node (keeper.sock is there)\n"
+			    "  --check    say whether the directory can be used, and end\n";
 
 int
 main(int argc, char **argv)
@@ -1004,8 +1005,9 @@ main(int argc, char **argv)
 	static const struct option longs[] = { { "run", 1, NULL, 'r' },
 					       { "check", 0, NULL, 'c' },
 					       { NULL, 0, NULL, 0 } };
-	struct bfdd_state b = { .epoll = -1, .timer = -1, .signals = -1, .listener = -1,
-				.keeper = -1 };
+	struct bfdd_state b = {
+		.epoll = -1, .timer = -1, .signals = -1, .listener = -1, .keeper = -1
+	};
 	bool is_check = false;
 	struct err e = { 0 };
 	int c;

@@ -72,7 +72,7 @@ struct client {
 	unsigned serial;
 	enum keeper_role role;
 	bool is_waiting; /* said HELLO during recovery: not answered yet */
-	bool is_synced;	 /* bfdd: hand-over finished */
+	bool is_synced;  /* bfdd: hand-over finished */
 };
 
 struct keeperd {
@@ -203,9 +203,10 @@ push(struct client *c, struct keeper_msg *m, const int *fds, size_t n_fds)
 static int
 give(struct client *c, struct object *o)
 {
-	struct keeper_msg m = { .type = KEEPER_CUSTODY,
-				.custody = { .kind = o->kind, .info = o->d.info,
-					     .generation = o->generation } };
+	struct keeper_msg m = {
+		.type = KEEPER_CUSTODY,
+		.custody = { .kind = o->kind, .info = o->d.info, .generation = o->generation }
+	};
 	int fds[KEEPER_FDS];
 	size_t n = 0;
 	int r;
@@ -225,8 +226,7 @@ static void
 take_back(struct client *c, uint32_t kind, const struct keeper_domain_info *i, uint32_t generation)
 {
 	struct keeper_msg m = { .type = KEEPER_CUSTODY_DROP,
-				.custody = { .kind = kind, .info = *i,
-					     .generation = generation } };
+				.custody = { .kind = kind, .info = *i, .generation = generation } };
 
 	push(c, &m, NULL, 0);
 }
@@ -363,8 +363,8 @@ serve_maps(struct keeperd *k, const struct client *c, struct keeper_msg *m, stru
 	   struct err *e)
 {
 	struct datapath_fds set;
-	enum datapath_audience who =
-		c->role == KEEPER_ROLE_BFDD ? DATAPATH_FOR_BFD : DATAPATH_FOR_DAEMON;
+	enum datapath_audience who = c->role == KEEPER_ROLE_BFDD ? DATAPATH_FOR_BFD
+								 : DATAPATH_FOR_DAEMON;
 	int r = datapath_load_fds(k->load, who, &set, e);
 
 	static_assert((int)DP_MAP_COUNT <= CHANNEL_FDS_MAX, "one message carries all maps");
@@ -453,8 +453,7 @@ is_same(const struct keeper_domain *want, const struct keeper_domain_info *have)
 }
 
 static int
-make_domain(struct keeperd *k, const struct keeper_domain *want, struct object **ret,
-	    struct err *e)
+make_domain(struct keeperd *k, const struct keeper_domain *want, struct object **ret, struct err *e)
 {
 	struct domain d;
 	struct object *o;

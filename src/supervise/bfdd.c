@@ -95,7 +95,8 @@ int
 bfdd_link_set(struct bfdd *b, uint32_t link, bool is_up, struct err *e)
 {
 	return say(b,
-		   &(struct bfdd_msg){ .type = BFDD_LINK, .link = { .link = link, .is_up = is_up } },
+		   &(struct bfdd_msg){ .type = BFDD_LINK,
+				       .link = { .link = link, .is_up = is_up } },
 		   e);
 }
 

@@ -30,7 +30,7 @@ enum { BFDD_VERSION = 1 };
 enum bfdd_type {
 	BFDD_BEGIN = 1,
 	BFDD_END,
-	BFDD_SESSION,	     /* add or modify */
+	BFDD_SESSION,        /* add or modify */
 	BFDD_SESSION_REMOVE, /* AdminDown is said to the peer; clears link_up */
 	BFDD_LINK,
 	BFDD_QUERY, /* → one EVENT with the session as it is */
@@ -50,9 +50,9 @@ struct bfdd_session {
 	uint32_t min_tx_us, min_rx_us; /* 0: 300,000 */
 };
 
-#define BFDD_IS_UP 1u			 /* link_up[link] as it now stands */
-#define BFDD_HAS_SESSION 2u		 /* the rest describes a session */
-#define BFDD_REMOTE_INDEPENDENT 4u	 /* the peer's C bit: its BFD survives its control plane */
+#define BFDD_IS_UP 1u              /* link_up[link] as it now stands */
+#define BFDD_HAS_SESSION 2u        /* the rest describes a session */
+#define BFDD_REMOTE_INDEPENDENT 4u /* the peer's C bit: its BFD survives its control plane */
 struct bfdd_event {
 	uint32_t link;
 	uint32_t flags;

@@ -14,7 +14,7 @@ enum { BFDSTATE_SLOTS = 65536 };
 
 struct bfdstate_slot {
 	uint32_t is_used;
-	uint32_t current; /* which of the copies */
+	uint32_t current;    /* which of the copies */
 	uint32_t is_link_up; /* the client's word */
 	uint32_t spare;
 	struct bfdd_session cfg;

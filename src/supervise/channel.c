@@ -145,7 +145,9 @@ channel_recv(int fd, void *msg, size_t cap, int *fds, size_t *n_fds, int wait_ms
 {
 	union control control = { 0 };
 	struct iovec iov = { .iov_base = msg, .iov_len = cap };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.b,
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.b,
 			     .msg_controllen = sizeof(control.b) };
 	ssize_t n;
 

@@ -149,9 +149,13 @@ int
 domain_create(struct netlink *machine, const char *node, const struct keeper_domain *d,
 	      struct domain *ret, struct err *e)
 {
-	struct domain made = { .info = { .number = d->number, .flags = d->flags,
-					 .local = d->local, .peer = d->peer, .plen = d->plen,
-					 .is_new = 1, .mtu = d->mtu ? d->mtu : MTU_DEFAULT } };
+	struct domain made = { .info = { .number = d->number,
+					 .flags = d->flags,
+					 .local = d->local,
+					 .peer = d->peer,
+					 .plen = d->plen,
+					 .is_new = 1,
+					 .mtu = d->mtu ? d->mtu : MTU_DEFAULT } };
 	int r;
 
 	for (int i = 0; i < KEEPER_FDS; i++)

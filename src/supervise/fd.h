@@ -3,9 +3,9 @@
 
 #include "base/base.h"
 
-#define TAKE_FD(fd)               \
-	({                        \
+#define TAKE_FD(fd) \
+	({ \
 		int taken_ = (fd); \
-		(fd) = -1;        \
-		taken_;           \
+		(fd) = -1; \
+		taken_; \
 	})

@@ -75,7 +75,8 @@ exchange(struct keeper *k, struct keeper_msg *m, int *fds, size_t *n_fds)
 static int
 connect_once(struct keeper *k, struct err *e)
 {
-	struct keeper_msg hello = { .version = KEEPER_VERSION, .type = KEEPER_HELLO,
+	struct keeper_msg hello = { .version = KEEPER_VERSION,
+				    .type = KEEPER_HELLO,
 				    .role = k->role };
 	int fds[CHANNEL_FDS_MAX];
 	size_t n_fds;

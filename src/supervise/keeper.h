@@ -29,20 +29,20 @@ enum {
 };
 
 enum keeper_type {
-	KEEPER_HELLO = 1,     /* role; first on every connection */
-	KEEPER_MAPS,	      /* → descriptors of the packet maps, as datapath_load_fds() */
-	KEEPER_PORT,	      /* attach the packet program of a port; → ifindex, mac */
-	KEEPER_DOMAIN_ADD,    /* → info + netns, listener, netlink sockets */
-	KEEPER_DOMAIN_KEY,    /* new MD5 key on the live listener */
+	KEEPER_HELLO = 1,  /* role; first on every connection */
+	KEEPER_MAPS,       /* → descriptors of the packet maps, as datapath_load_fds() */
+	KEEPER_PORT,       /* attach the packet program of a port; → ifindex, mac */
+	KEEPER_DOMAIN_ADD, /* → info + netns, listener, netlink sockets */
+	KEEPER_DOMAIN_KEY, /* new MD5 key on the live listener */
 	KEEPER_DOMAIN_REMOVE,
 	KEEPER_DOMAIN_LIST,   /* after number → next numbers, ascending */
-	KEEPER_DIAL,	      /* → a bound, unconnected TCP socket */
+	KEEPER_DIAL,          /* → a bound, unconnected TCP socket */
 	KEEPER_FABRIC_LISTEN, /* → TCP listener on an underlay address; BFD sockets go to bfdd */
 	KEEPER_FABRIC_PEER,   /* MD5 key (empty: none) for one peer of that listener */
 	KEEPER_NIC_ATTACH,    /* host: a local interface becomes a NIC's port; → ifindex, mac */
 	KEEPER_NIC_DETACH,
-	KEEPER_CUSTODY,	      /* keeper ⇄ bfdd: one object and its descriptors, or the end mark */
-	KEEPER_CUSTODY_DROP,  /* keeper → bfdd: this object is no more */
+	KEEPER_CUSTODY,      /* keeper ⇄ bfdd: one object and its descriptors, or the end mark */
+	KEEPER_CUSTODY_DROP, /* keeper → bfdd: this object is no more */
 	KEEPER_TYPES
 };
 
@@ -63,8 +63,8 @@ struct keeper_domain {
 	struct addr local, peer;
 	uint8_t plen;
 	uint8_t spare;
-	uint16_t mtu;	   /* 0: 1500 */
-	struct mac mac;	   /* of the inner end, all zero: 02:…, derived from node and number */
+	uint16_t mtu;   /* 0: 1500 */
+	struct mac mac; /* of the inner end, all zero: 02:…, derived from node and number */
 	uint8_t spare2[2];
 	struct keeper_key key; /* of the peer's BGP session */
 };
@@ -84,7 +84,7 @@ struct keeper_domain_info {
 
 struct keeper_port {
 	char ifname[KEEPER_IFNAME];
-	uint32_t role;	/* enum keeper_port_role */
+	uint32_t role;  /* enum keeper_port_role */
 	uint32_t index; /* port number in the edge's maps (trunks) */
 };
 
@@ -104,7 +104,7 @@ struct keeper_nic {
 /* A socket to dial from. domain 0: from the machine's namespace (fabric peers). */
 struct keeper_dial {
 	uint32_t domain;
-	uint8_t ttl;	 /* 0: 255, which suits every peer */
+	uint8_t ttl;     /* 0: 255, which suits every peer */
 	uint8_t min_ttl; /* RFC 5082; 0: not checked */
 	uint8_t spare[2];
 	struct addr local, peer;

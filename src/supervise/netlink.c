@@ -431,7 +431,8 @@ netlink_route_remove(struct netlink *nl, const struct prefix *to, struct err *e)
 	r = ask(nl, h);
 	if (r == -ESRCH)
 		return 0;
-	return r < 0 ? err_set(e, r, "remove route to %s: %s", prefix_format(to, text), strerror(-r))
+	return r < 0 ? err_set(e, r, "remove route to %s: %s", prefix_format(to, text),
+			       strerror(-r))
 		     : 0;
 }
 
@@ -465,7 +466,8 @@ neigh_message(const struct nlmsghdr *h, void *arg)
 {
 	struct neigh_walk *w = arg;
 	const struct ndmsg *nd = mnl_nlmsg_get_payload(h);
-	struct netlink_neigh n = { .ifindex = (uint32_t)nd->ndm_ifindex, .state = nd->ndm_state,
+	struct netlink_neigh n = { .ifindex = (uint32_t)nd->ndm_ifindex,
+				   .state = nd->ndm_state,
 				   .is_gone = h->nlmsg_type == RTM_DELNEIGH };
 
 	if ((h->nlmsg_type == RTM_NEWNEIGH || h->nlmsg_type == RTM_DELNEIGH) &&
@@ -489,8 +491,8 @@ netlink_neigh_each(struct netlink *nl, int (*each)(const struct netlink_neigh *n
 }
 
 int
-netlink_neigh_set(struct netlink *nl, const char *ifname, const struct addr *a,
-		  const struct mac *m, struct err *e)
+netlink_neigh_set(struct netlink *nl, const char *ifname, const struct addr *a, const struct mac *m,
+		  struct err *e)
 {
 	char text[ADDR_TEXT];
 	uint32_t index = 0;

@@ -43,7 +43,7 @@ int netlink_link_each(struct netlink *nl, int (*each)(const struct netlink_link 
 struct netlink_veth {
 	const char *name, *peer_name;
 	int peer_ns;
-	uint32_t mtu;	       /* 0: 1500 */
+	uint32_t mtu;             /* 0: 1500 */
 	struct mac mac, peer_mac; /* all zero: random */
 };
 int netlink_veth_create(struct netlink *nl, const struct netlink_veth *v, struct err *e);
@@ -76,9 +76,8 @@ struct netlink_neigh {
 	bool is_gone; /* watches only: the entry was deleted */
 	uint16_t state;
 };
-int netlink_neigh_each(struct netlink *nl,
-		       int (*each)(const struct netlink_neigh *n, void *arg), void *arg,
-		       struct err *e);
+int netlink_neigh_each(struct netlink *nl, int (*each)(const struct netlink_neigh *n, void *arg),
+		       void *arg, struct err *e);
 /* A permanent entry. */
 int netlink_neigh_set(struct netlink *nl, const char *ifname, const struct addr *a,
 		      const struct mac *m, struct err *e);

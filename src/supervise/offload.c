@@ -25,7 +25,8 @@ set_one(int fd, const char *ifname, uint32_t cmd, int want, const char *what, st
 	uint32_t v = (uint32_t)want;
 	int r = want < 0 ? 0 : ethtool(fd, ifname, cmd, &v);
 
-	return r < 0 ? err_set(e, r, "%s: %s %s: %s", ifname, what, want ? "on" : "off", strerror(-r))
+	return r < 0 ? err_set(e, r, "%s: %s %s: %s", ifname, what, want ? "on" : "off",
+			       strerror(-r))
 		     : 0;
 }
 
@@ -76,7 +77,8 @@ netlink_offload_get(int ns_fd, const char *ifname, struct netlink_offload *ret, 
 		r = ethtool(fd, ifname, ETHTOOL_GFLAGS, &flags);
 	if (r < 0)
 		return err_set(e, r, "%s: offloads: %s", ifname, strerror(-r));
-	*ret = (struct netlink_offload){ .gro = gro != 0, .tx = tx != 0,
+	*ret = (struct netlink_offload){ .gro = gro != 0,
+					 .tx = tx != 0,
 					 .txvlan = (flags & ETH_FLAG_TXVLAN) != 0 };
 	return 0;
 }

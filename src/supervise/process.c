@@ -190,10 +190,10 @@ claim(struct supervisor *s, struct err *e)
 		if (s->lock < 0)
 			return err_errno(e, "%s", path);
 		if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
-			return errno == EWOULDBLOCK ? err_set(e, -EBUSY,
-							      "instance %s is running already",
-							      s->instance)
-						    : err_errno(e, "%s", path);
+			return errno == EWOULDBLOCK
+				       ? err_set(e, -EBUSY, "instance %s is running already",
+						 s->instance)
+				       : err_errno(e, "%s", path);
 	} while (fstat(s->lock, &st) == 0 && st.st_nlink == 0);
 	return 0;
 }
@@ -351,7 +351,8 @@ supervisor_fd(const struct supervisor *s)
 static struct space *
 find_space(const struct supervisor *s, const char *name)
 {
-	LIST_FOR(it, &s->spaces) {
+	LIST_FOR(it, &s->spaces)
+	{
 		struct space *sp = LIST_ENTRY(it, struct space, node);
 
 		if (!strcmp(sp->name, name))
@@ -495,7 +496,8 @@ supervisor_wire(struct supervisor *s, const struct supervisor_wire *w, struct er
 static struct process *
 find_process(const struct supervisor *s, const char *name)
 {
-	LIST_FOR(it, &s->processes) {
+	LIST_FOR(it, &s->processes)
+	{
 		struct process *p = LIST_ENTRY(it, struct process, node);
 
 		if (!strcmp(p->name, name))
@@ -552,7 +554,7 @@ arm(struct supervisor *s)
 	struct itimerspec its = { 0 };
 
 	LIST_FOR(it, &s->processes)
-		at = mono_min(at, LIST_ENTRY(it, struct process, node)->restart_at);
+	at = mono_min(at, LIST_ENTRY(it, struct process, node)->restart_at);
 	if (at.us != MONO_NEVER.us) {
 		its.it_value.tv_sec = at.us / 1000000;
 		its.it_value.tv_nsec = at.us % 1000000 * 1000 + 1;
@@ -747,7 +749,8 @@ reap(struct supervisor *s, struct process *p)
 static void
 restart_due(struct supervisor *s)
 {
-	LIST_FOR(it, &s->processes) {
+	LIST_FOR(it, &s->processes)
+	{
 		struct process *p = LIST_ENTRY(it, struct process, node);
 		struct err e = { 0 };
 
@@ -847,7 +850,9 @@ read_notify(struct supervisor *s)
 		} control;
 		char text[512];
 		struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-		struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		struct msghdr mh = { .msg_iov = &iov,
+				     .msg_iovlen = 1,
+				     .msg_control = &control,
 				     .msg_controllen = sizeof(control) };
 		ssize_t n = recvmsg(s->notify, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&mh);
@@ -858,7 +863,8 @@ read_notify(struct supervisor *s)
 		text[n] = '\0';
 		if (c && c->cmsg_type == SCM_CREDENTIALS)
 			memcpy(&who, CMSG_DATA(c), sizeof(who));
-		LIST_FOR(it, &s->processes) {
+		LIST_FOR(it, &s->processes)
+		{
 			struct process *p = LIST_ENTRY(it, struct process, node);
 
 			if (p->pid && p->pid == who.pid && strstr(text, "READY=1"))

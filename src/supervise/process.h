@@ -56,17 +56,17 @@ int supervisor_wire(struct supervisor *s, const struct supervisor_wire *w, struc
 
 enum process_restart { PROCESS_RESTART, PROCESS_ONCE };
 struct process_spec {
-	const char *name;	  /* unique; names the log file */
-	const char *const *argv;  /* NULL-terminated; argv[0] is the path */
-	const char *const *env;	  /* NULL: the supervisor's */
-	const char *ns;		  /* NULL: the supervisor's own namespace */
-	const char *log;	  /* file for stdout and stderr, appended; NULL: inherited */
-	const char *dir;	  /* working directory; NULL: unchanged */
+	const char *name;             /* unique; names the log file */
+	const char *const *argv;      /* NULL-terminated; argv[0] is the path */
+	const char *const *env;       /* NULL: the supervisor's */
+	const char *ns;               /* NULL: the supervisor's own namespace */
+	const char *log;              /* file for stdout and stderr, appended; NULL: inherited */
+	const char *dir;              /* working directory; NULL: unchanged */
 	enum process_restart restart; /* at once the first time, then after 0.1 s … 5 s */
-	const int *fds;		  /* passed as 3, 4, … with LISTEN_FDS, LISTEN_PID */
+	const int *fds;               /* passed as 3, 4, … with LISTEN_FDS, LISTEN_PID */
 	size_t n_fds;
-	bool has_readiness;	  /* it sends READY=1 to NOTIFY_SOCKET */
-	int stop_ms;		  /* between SIGTERM and SIGKILL; 0: 3000 */
+	bool has_readiness; /* it sends READY=1 to NOTIFY_SOCKET */
+	int stop_ms;        /* between SIGTERM and SIGKILL; 0: 3000 */
 };
 int supervisor_start(struct supervisor *s, const struct process_spec *spec, struct err *e);
 /* SIGTERM, wait, SIGKILL after stop_ms; forgotten afterwards. -ENOENT when unknown. */
@@ -88,5 +88,6 @@ enum supervisor_end supervisor_step(struct supervisor *s, int timeout_ms);
 int supervisor_fd(const struct supervisor *s);
 
 /* Called (from step) when a child started again or ended for good. */
-typedef void supervisor_news_fn(const char *name, pid_t pid, int status, bool will_restart, void *arg);
+typedef void supervisor_news_fn(const char *name, pid_t pid, int status, bool will_restart,
+				void *arg);
 void supervisor_on_exit(struct supervisor *s, supervisor_news_fn *fn, void *arg);

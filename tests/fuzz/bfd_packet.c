@@ -7,8 +7,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bfd_config cfg = { .local_discr = 9, .min_tx_us = 300000, .min_rx_us = 300000,
-				  .detect_mult = 3, .seed = 1 };
+	struct bfd_config cfg = { .local_discr = 9,
+				  .min_tx_us = 300000,
+				  .min_rx_us = 300000,
+				  .detect_mult = 3,
+				  .seed = 1 };
 	struct mono now = { 1000000 };
 	struct bfd_session *s = bfd_session_create(&cfg, now);
 

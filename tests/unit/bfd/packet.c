@@ -35,8 +35,8 @@ refuses_by_the_rfc(void **state)
 		uint8_t value;
 		const char *says;
 	} cases[] = {
-		{ 0, 0x41, "version" },	   { 0, 0x01, "version" },  { 3, 23, "length" },
-		{ 3, 25, "length" },	   { 2, 0, "multiplier" },  { 1, 0xc9, "multipoint" },
+		{ 0, 0x41, "version" },    { 0, 0x01, "version" },   { 3, 23, "length" },
+		{ 3, 25, "length" },       { 2, 0, "multiplier" },   { 1, 0xc9, "multipoint" },
 		{ 7, 0, "discriminator" }, { 1, 0xcc, "authentic" }, { 1, 0xf8, "poll and final" },
 	};
 

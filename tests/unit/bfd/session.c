@@ -17,8 +17,11 @@ struct pair {
 static struct bfd_config
 config(uint32_t discr, uint32_t us, uint8_t mult)
 {
-	return (struct bfd_config){ .local_discr = discr, .min_tx_us = us, .min_rx_us = us,
-				    .detect_mult = mult, .seed = discr * 77 };
+	return (struct bfd_config){ .local_discr = discr,
+				    .min_tx_us = us,
+				    .min_rx_us = us,
+				    .detect_mult = mult,
+				    .seed = discr * 77 };
 }
 
 static void
@@ -66,12 +69,11 @@ deliver(struct pair *p)
 
 				measure(p, i);
 				is_busy = true;
-				assert_int_equal(
-					bfd_packet_parse(cur_make(b, sizeof(b)), &k, NULL), 0);
+				assert_int_equal(bfd_packet_parse(cur_make(b, sizeof(b)), &k, NULL),
+						 0);
 				if (!p->is_cut[i])
-					assert_int_equal(bfd_session_input(p->s[!i], &k, p->now,
-									   NULL),
-							 0);
+					assert_int_equal(
+						bfd_session_input(p->s[!i], &k, p->now, NULL), 0);
 			}
 		}
 	}
@@ -270,8 +272,12 @@ nonsense_is_not_restored(void **state)
 static struct bfd_packet
 from_peer(enum bfd_state st)
 {
-	return (struct bfd_packet){ .version = 1, .state = st, .detect_mult = 3, .my_discr = 50,
-				    .your_discr = 9, .desired_min_tx_us = 300 * MS,
+	return (struct bfd_packet){ .version = 1,
+				    .state = st,
+				    .detect_mult = 3,
+				    .my_discr = 50,
+				    .your_discr = 9,
+				    .desired_min_tx_us = 300 * MS,
 				    .required_min_rx_us = 300 * MS };
 }
 

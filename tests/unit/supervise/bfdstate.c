@@ -10,8 +10,9 @@ static char dir[] = "/tmp/wayleave-bfdstate-XXXXXX";
 static struct bfd_session *
 session(uint32_t discr)
 {
-	struct bfd_config c = { .local_discr = discr, .min_tx_us = 300000, .min_rx_us = 300000,
-				.detect_mult = 3 };
+	struct bfd_config c = {
+		.local_discr = discr, .min_tx_us = 300000, .min_rx_us = 300000, .detect_mult = 3
+	};
 
 	return bfd_session_create(&c, (struct mono){ 5 });
 }

@@ -45,7 +45,10 @@ veth_between_namespaces(void **state)
 	int a = new_ns(), b = new_ns(), n = 0;
 	AUTO(netlink) na = in(a);
 	AUTO(netlink) nb = in(b);
-	struct netlink_veth v = { .name = "x0", .peer_name = "x1", .peer_ns = b, .mtu = 1600,
+	struct netlink_veth v = { .name = "x0",
+				  .peer_name = "x1",
+				  .peer_ns = b,
+				  .mtu = 1600,
 				  .peer_mac = { { 2, 0, 0, 0, 0, 9 } } };
 	struct addr one = addr_v4(0x0a000001), two = addr_v4(0x0a000002), far = addr_v4(0xc0a80000);
 	struct prefix to = prefix_make(&far, 24);
@@ -117,8 +120,10 @@ see(const struct netlink_neigh *n, void *arg)
 static struct keeper_domain
 domain(uint32_t number, const char *key)
 {
-	struct keeper_domain d = { .number = number, .flags = KEEPER_DOMAIN_BFD,
-				   .local = addr_v4(0xac100002), .peer = addr_v4(0xac100001),
+	struct keeper_domain d = { .number = number,
+				   .flags = KEEPER_DOMAIN_BFD,
+				   .local = addr_v4(0xac100002),
+				   .peer = addr_v4(0xac100001),
 				   .plen = 30 };
 
 	d.key.len = (uint8_t)strlen(key);

@@ -76,16 +76,16 @@ explain(void)
 				      datapath_event_text((enum dp_event)i));
 }
 
-#define WAIT_FOR(condition)                                                       \
-	do {                                                                      \
-		struct mono end_ = mono_add_ms(mono_now(), PATIENCE_MS);          \
-		while (!(condition)) {                                            \
-			if (mono_is_due(end_, mono_now())) {                      \
-				explain();                                        \
+#define WAIT_FOR(condition) \
+	do { \
+		struct mono end_ = mono_add_ms(mono_now(), PATIENCE_MS); \
+		while (!(condition)) { \
+			if (mono_is_due(end_, mono_now())) { \
+				explain(); \
 				fail_msg("not within %d ms: %s", PATIENCE_MS, #condition); \
-			}                                                         \
-			tend(5);                                                  \
-		}                                                                 \
+			} \
+			tend(5); \
+		} \
 	} while (0)
 
 static void
@@ -97,11 +97,11 @@ pass_ms(int ms)
 		tend(5);
 }
 
-#define OK(call)                                                 \
-	do {                                                     \
-		struct err e = { 0 };                            \
-		if ((call) < 0)                                  \
-			fail_msg("%s: %s", #call, e.text);       \
+#define OK(call) \
+	do { \
+		struct err e = { 0 }; \
+		if ((call) < 0) \
+			fail_msg("%s: %s", #call, e.text); \
 	} while (0)
 
 /* Runs a command in a namespace; its output is valid until the next call. */
@@ -138,13 +138,16 @@ frr_is(const char *state)
 {
 	AUTO_FREE char *want = mem_printf("\"status\":\"%s\"", state);
 
-	return strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), want) != NULL;
+	return strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"),
+		      want) != NULL;
 }
 
 static long
 frr_downs(void)
 {
-	return number_in(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 counters json"), "session-down");
+	return number_in(
+		vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 counters json"),
+		"session-down");
 }
 
 /* The node */
@@ -152,8 +155,7 @@ frr_downs(void)
 static void
 start_daemon(const char *name, const char *const *argv)
 {
-	struct process_spec p = { .name = name, .argv = argv, .ns = "node",
-				  .has_readiness = true };
+	struct process_spec p = { .name = name, .argv = argv, .ns = "node", .has_readiness = true };
 
 	OK(supervisor_start(t.s, &p, &e));
 	OK(supervisor_wait_ready(t.s, name, PATIENCE_MS, &e));
@@ -171,9 +173,12 @@ start_node(void)
 static struct keeper_domain
 wanted(void)
 {
-	return (struct keeper_domain){ .number = DOMAIN, .flags = KEEPER_DOMAIN_BFD,
-				       .local = addr_v4(0xac100002), .peer = addr_v4(0xac100001),
-				       .plen = 30, .key = { 6, "secret" } };
+	return (struct keeper_domain){ .number = DOMAIN,
+				       .flags = KEEPER_DOMAIN_BFD,
+				       .local = addr_v4(0xac100002),
+				       .peer = addr_v4(0xac100001),
+				       .plen = 30,
+				       .key = { 6, "secret" } };
 }
 
 static void
@@ -220,7 +225,9 @@ be_edged(void)
 static void
 connect_bfdd(void)
 {
-	struct bfdd_session s = { .link = t.link, .domain = DOMAIN, .local = addr_v4(0xac100002),
+	struct bfdd_session s = { .link = t.link,
+				  .domain = DOMAIN,
+				  .local = addr_v4(0xac100002),
 				  .peer = addr_v4(0xac100001) };
 
 	WAIT_FOR(t.bfdd || bfdd_connect(t.run, &t.bfdd, NULL) == 0);
@@ -269,8 +276,10 @@ start_frr_daemon(const char *name, const char *config)
 	AUTO_FREE char *zserv = mem_printf("%s/zserv.sock", t.frr);
 	AUTO_FREE char *ctl = mem_printf("%s/bfdctl.sock", t.frr);
 	AUTO_FREE char *vty = mem_printf("%s/%s.vty", t.frr, name);
-	const char *argv[] = { program, "-f", conf, "-i", pid, "-z", zserv, "--vty_socket", t.frr,
-			       "-P", "0", !strcmp(name, "bfdd") ? "--bfdctl" : NULL, ctl, NULL };
+	const char *argv[] = { program, "-f", conf,  "-i",
+			       pid,     "-z", zserv, "--vty_socket",
+			       t.frr,   "-P", "0",   !strcmp(name, "bfdd") ? "--bfdctl" : NULL,
+			       ctl,     NULL };
 	AUTO_FREE char *own_name = mem_printf("frr-%s", name);
 	struct process_spec p = { .name = own_name, .argv = argv, .ns = "ce", .log = "/dev/null" };
 
@@ -311,7 +320,9 @@ comes_up_with_frr(void **state)
 	WAIT_FOR(is_up());
 	WAIT_FOR(frr_is("up"));
 	WAIT_FOR(ask_again() && t.last.tx_us == 300000 && t.last.detect_us == 900000);
-	assert_true(strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), "\"remote-detect-multiplier\":3") != NULL);
+	assert_true(
+		strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"),
+		       "\"remote-detect-multiplier\":3") != NULL);
 }
 
 /* kill -9 and back, a few times: same discriminator, and FRR has not counted a down. */
@@ -414,8 +425,9 @@ static void
 multihop_on_the_underlay(void **state)
 {
 	struct keeper_fabric_listen l = { .local = addr_v4(0x0aff0001), .min_ttl = 250 };
-	struct bfdd_session s = { .link = 2, .local = l.local, .peer = addr_v4(0x0a090002),
-				  .flags = BFDD_MULTIHOP };
+	struct bfdd_session s = {
+		.link = 2, .local = l.local, .peer = addr_v4(0x0a090002), .flags = BFDD_MULTIHOP
+	};
 	struct keeper_fabric_peer peer = { .local = l.local, .peer = s.peer, .key = { 3, "key" } };
 	uint32_t link = t.link;
 	int fd = -1, again = -1;
@@ -494,12 +506,17 @@ detects_while_edged_is_dead(void **state)
 static void
 admin_down_reaches_frr(void **state)
 {
-	struct bfdd_session s = { .link = t.link, .domain = DOMAIN, .local = addr_v4(0xac100002),
-				  .peer = addr_v4(0xac100001), .flags = BFDD_ADMIN_DOWN };
+	struct bfdd_session s = { .link = t.link,
+				  .domain = DOMAIN,
+				  .local = addr_v4(0xac100002),
+				  .peer = addr_v4(0xac100001),
+				  .flags = BFDD_ADMIN_DOWN };
 
 	OK(bfdd_session_set(t.bfdd, &s, &e));
 	WAIT_FOR(frr_is("down"));
-	assert_true(strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"), "neighbor") != NULL);
+	assert_true(
+		strstr(vtysh("show bfd peer 172.16.0.2 local-address 172.16.0.1 interface eth0 json"),
+		       "neighbor") != NULL);
 	connect_bfdd();
 	WAIT_FOR(is_up());
 	WAIT_FOR(frr_is("up"));
@@ -604,16 +621,18 @@ the_keeper_refuses(void **state)
 static int
 setup(void **state)
 {
-	struct supervisor_config cfg = { .instance = "liveness", .run_root = root,
+	struct supervisor_config cfg = { .instance = "liveness",
+					 .run_root = root,
 					 .has_mounts = true };
-	struct supervisor_wire trunk = { .a = { .ns = "node", .ifname = "trunk0" },
-					 .b = { .ns = "ce", .ifname = "eth0",
-						.addr = addr_v4(0xac100001), .plen = 30 } };
-	struct supervisor_wire fabric = { .a = { .ns = "node", .ifname = "fabric0",
-						 .addr = addr_v4(0x0a090001), .plen = 30 },
-					  .b = { .ns = "ce", .ifname = "fabric1",
-						 .addr = addr_v4(0x0a090002), .plen = 30 },
-					  .mtu = 1600 };
+	struct supervisor_wire trunk = {
+		.a = { .ns = "node", .ifname = "trunk0" },
+		.b = { .ns = "ce", .ifname = "eth0", .addr = addr_v4(0xac100001), .plen = 30 }
+	};
+	struct supervisor_wire fabric = {
+		.a = { .ns = "node", .ifname = "fabric0", .addr = addr_v4(0x0a090001), .plen = 30 },
+		.b = { .ns = "ce", .ifname = "fabric1", .addr = addr_v4(0x0a090002), .plen = 30 },
+		.mtu = 1600
+	};
 	struct addr underlay = addr_v4(0x0aff0001), via = addr_v4(0x0a090001);
 	struct prefix to_underlay = prefix_make(&underlay, 32);
 

@@ -17,10 +17,10 @@ static struct supervisor *s;
 static struct keeper *k;
 static char run[128];
 
-#define OK(call)                                           \
-	do {                                               \
-		struct err e = { 0 };                      \
-		if ((call) < 0)                            \
+#define OK(call) \
+	do { \
+		struct err e = { 0 }; \
+		if ((call) < 0) \
 			fail_msg("%s: %s", #call, e.text); \
 	} while (0)
 
@@ -97,14 +97,16 @@ setup(void **state)
 	struct supervisor_config cfg = { .instance = "nic", .run_root = root, .has_mounts = true };
 	struct supervisor_wire wire = { .a = { .ns = "host", .ifname = "v0" },
 					.b = { .ns = "vm", .ifname = "eth0" } };
-	const char *keeper[] = { keeper_program, "--run",	   run,	    "--node", "host",
-				 "--role",	 "host",	   "--port", "fabric0:fabric",
-				 "--nic",	 "v*",		   NULL };
+	const char *keeper[] = { keeper_program,   "--run",  run,    "--node",
+				 "host",           "--role", "host", "--port",
+				 "fabric0:fabric", "--nic",  "v*",   NULL };
 	const char *bfdd[] = { bfdd_program, "--run", run, NULL };
-	struct process_spec pk = { .name = "keeper", .argv = keeper, .ns = "host",
-				   .has_readiness = true };
-	struct process_spec pb = { .name = "bfdd", .argv = bfdd, .ns = "host",
-				   .has_readiness = true };
+	struct process_spec pk = {
+		.name = "keeper", .argv = keeper, .ns = "host", .has_readiness = true
+	};
+	struct process_spec pb = {
+		.name = "bfdd", .argv = bfdd, .ns = "host", .has_readiness = true
+	};
 
 	if (!mkdtemp(root) || chmod(root, 0755) < 0)
 		return -1;

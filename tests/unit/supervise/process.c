@@ -93,7 +93,8 @@ static void
 readiness_is_told(void **state)
 {
 	static const char *const argv[] = {
-		"python3", "-c",
+		"python3",
+		"-c",
 		"import os, socket, time\n"
 		"s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
 		"time.sleep(0.1)\n"
@@ -135,7 +136,9 @@ static void
 descriptors_are_passed_on(void **state)
 {
 	static const char *const argv[] = {
-		"sh", "-c", "test $LISTEN_PID = $$ && cat <&3 <&4 && echo $LISTEN_FDS && ls /proc/self/fd",
+		"sh",
+		"-c",
+		"test $LISTEN_PID = $$ && cat <&3 <&4 && echo $LISTEN_FDS && ls /proc/self/fd",
 		NULL,
 	};
 	AUTO(supervisor) s = create("fds");
@@ -158,7 +161,8 @@ descriptors_are_passed_on(void **state)
 static void
 the_stubborn_are_killed(void **state)
 {
-	static const char *const argv[] = { "sh", "-c", "trap '' TERM; echo x; while :; do sleep 1; done",
+	static const char *const argv[] = { "sh", "-c",
+					    "trap '' TERM; echo x; while :; do sleep 1; done",
 					    NULL };
 	AUTO(supervisor) s = create("stubborn");
 	struct process_spec p = { .name = "p", .argv = argv, .stop_ms = 100, .log = "/dev/null" };
@@ -166,9 +170,10 @@ the_stubborn_are_killed(void **state)
 
 	assert_int_equal(supervisor_start(s, &p, NULL), 0);
 	pid = supervisor_pid(s, "p");
-	assert_int_equal(supervisor_run(s, &(struct process_spec){ .name = "pause",
-								    .argv = (const char *[]){
-									    "sleep", "0.2", NULL } },
+	assert_int_equal(supervisor_run(s,
+					&(struct process_spec){
+						.name = "pause",
+						.argv = (const char *[]){ "sleep", "0.2", NULL } },
 					NULL, 5000, NULL),
 			 0);
 	supervisor_stop(s, "p", NULL);

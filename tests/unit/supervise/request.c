@@ -5,8 +5,11 @@
 static struct keeper_domain
 good(void)
 {
-	return (struct keeper_domain){ .number = 5, .local = addr_v4(0xac100002),
-				       .peer = addr_v4(0xac100001), .plen = 30, .mtu = 1500 };
+	return (struct keeper_domain){ .number = 5,
+				       .local = addr_v4(0xac100002),
+				       .peer = addr_v4(0xac100001),
+				       .plen = 30,
+				       .mtu = 1500 };
 }
 
 static void
@@ -21,13 +24,13 @@ a_good_domain_passes(void **state)
 	assert_int_equal(request_check_domain(&d, NULL), 0);
 }
 
-#define REFUSED(change)                                                     \
-	do {                                                                \
-		struct keeper_domain d = good();                            \
-		struct err e = { 0 };                                       \
-		change;                                                     \
-		assert_int_equal(request_check_domain(&d, &e), -EINVAL);    \
-		assert_true(e.text[0]);                                     \
+#define REFUSED(change) \
+	do { \
+		struct keeper_domain d = good(); \
+		struct err e = { 0 }; \
+		change; \
+		assert_int_equal(request_check_domain(&d, &e), -EINVAL); \
+		assert_true(e.text[0]); \
 	} while (0)
 
 static void
@@ -39,16 +42,16 @@ everything_else_is_refused(void **state)
 	REFUSED(d.plen = 23);
 	REFUSED(d.plen = 32);
 	REFUSED(d.plen = 255);
-	REFUSED(d.peer = addr_v4(0xac100005));	 /* another subnet */
+	REFUSED(d.peer = addr_v4(0xac100005)); /* another subnet */
 	REFUSED(d.peer = d.local);
 	REFUSED(d.local = addr_v4(0x7f000001));
 	REFUSED(d.local = addr_v4(0xe0000001));
 	REFUSED(d.local = addr_v4(0));
 	REFUSED(d.local.family = NET_V6);
 	REFUSED(d.local.family = 9);
-	REFUSED(d.local.b[7] = 1);		 /* bytes where none belong */
+	REFUSED(d.local.b[7] = 1); /* bytes where none belong */
 	REFUSED(d.mtu = 100);
-	REFUSED(d.mtu = 9000);			 /* the packet path has no fragments */
+	REFUSED(d.mtu = 9000); /* the packet path has no fragments */
 	REFUSED(d.mac.b[0] = 1);
 	REFUSED(d.key.len = KEEPER_KEY_MAX + 1);
 }
@@ -74,7 +77,8 @@ interface_names(void **state)
 static void
 dial_requests(void **state)
 {
-	struct keeper_dial d = { .domain = 0, .local = addr_v4(0x0aff0001),
+	struct keeper_dial d = { .domain = 0,
+				 .local = addr_v4(0x0aff0001),
 				 .peer = addr_v4(0x0aff0002) };
 
 	assert_int_equal(request_check_dial(&d, NULL), 0);
