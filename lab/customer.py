@@ -74,7 +74,7 @@ exit
 
 def bird_config(plan, i, extra_routes=(), key=None, asn=None):
     key = plan.key if key is None else key
-    routes = "\n".join(f"    route {r} blackhole;" for r in (str(plan.lan), *extra_routes))
+    routes = "\n".join(f"    route {r} blackhole;" for r in extra_routes)
     password = f'    password "{key}";' if key else ""
     return f"""\
 log stderr all;
@@ -98,7 +98,7 @@ protocol bgp edge {{
     bfd on;
     graceful restart on;
 {password}
-    ipv4 {{ import all; export where source = RTS_STATIC; }};
+    ipv4 {{ import all; export where source = RTS_STATIC || net = {plan.lan}; }};
 }}
 protocol bgp partner {{
     local {plan.lan_ce(i)} as {asn or plan.asn};
@@ -158,9 +158,11 @@ class Vm:
     """A virtual machine, as far as a network sees one: a namespace with one interface. The other
     end, named `dev`, is in the host's namespace, where `wayleave host attach` binds it to a NIC."""
 
-    def __init__(self, box, name, host_ns, dev, address, subnet):
+    def __init__(self, box, name, host_ns, dev, address, subnet, mac=None):
         self.ns, self.dev, self.address = box.namespace(name), dev, address
         veth(self.ns, "eth0", host_ns, dev)
+        if mac:  # the NIC's: the vSwitch sends to no other
+            self.ns.ip(f"link set eth0 address {mac}")
         self.ns.ip(f"address add {address}/{subnet.prefixlen} dev eth0",
                    f"route add default via {subnet[1]}")
 

@@ -206,10 +206,12 @@ class Box:
             self.watchdog.stdin.write(line + "\n")
             self.watchdog.stdin.flush()
 
-    def _child_setup(self, ns, deathsig):
+    def _child_setup(self, ns, deathsig, nice=0):
         fd = ns.fd if ns else -1
 
         def setup():
+            if nice:
+                os.nice(nice)
             if fd >= 0:
                 _call("setns", fd, _CLONE_NEWNET)
             _call("prctl", _PR_SET_PDEATHSIG, deathsig, 0, 0, 0)
@@ -231,14 +233,14 @@ class Box:
                            f"{done.stdout}{done.stderr}".rstrip())
         return done.stdout
 
-    def start(self, argv, ns=None, name=None, deathsig=signal.SIGKILL, env=None):
+    def start(self, argv, ns=None, name=None, deathsig=signal.SIGKILL, env=None, nice=0):
         """Starts a program that goes on; stdout and stderr go to a file in the lab's directory."""
         name = name or f"{ns.name if ns else 'lab'}-{os.path.basename(argv[0])}"
         log = os.path.join(self.dir, f"{name}.log")
         with open(log, "ab") as out:
             popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
-                start_new_session=True, preexec_fn=self._child_setup(ns, deathsig))
+                start_new_session=True, preexec_fn=self._child_setup(ns, deathsig, nice))
         process = Process(self, name, popen, log)
         self.processes.append(process)
         self._tell(f"+ {popen.pid} {_start_time(popen.pid)} {int(deathsig)}")

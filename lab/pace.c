@@ -4,8 +4,8 @@
  *   wayleave-pace receive --at ADDR:PORT [--seconds S]      until S, or SIGTERM/SIGINT
  *
  * SIZE is the length of the IP packet (what a policer counts), RATE is in bits of IP packets a
- * second. Packets leave at their times: a late sender catches up by at most 2 ms' worth, so it
- * never sends a burst that a policer would have to judge. Each datagram carries the stream's id,
+ * second. Packets leave at their times: a late sender catches up by at most 10 ms' worth:
+ * half of a policer's burst. Each datagram carries the stream's id,
  * its number and its sending time (CLOCK_MONOTONIC, one machine).
  *
  * Both print one line of JSON at the end. The receiver tells, per stream: received, the highest
@@ -31,7 +31,8 @@ enum {
 	PACKET_MAX = 9000,
 	STREAMS_MAX = 64,
 	SLOTS_MAX = 36000, /* of 100 ms: one hour */
-	BATCH = 32
+	BATCH = 32,
+	BEHIND_MOST_US = 10000,
 };
 #define NUMBERS_MAX (1u << 28)
 
@@ -112,7 +113,7 @@ pace(struct pacer *p, struct header *h)
 {
 	uint8_t frame[PACKET_MAX] = { 0 };
 	double next = (double)p->begin_us;
-	const double behind_most = 2000;
+	const double behind_most = BEHIND_MOST_US;
 
 	while (!is_over) {
 		int64_t now = mono_now().us;

@@ -28,6 +28,8 @@ class Frr:
                 # A daemon that meets another's block would leave the config mode at its "exit".
                 f.write(config if daemon == "bgpd" else "")
             os.chown(path, user.pw_uid, user.pw_gid)
+        # Silences vtysh, which looks for one.
+        open(os.path.join(self.dir, "vtysh.conf"), "w", encoding="ascii").close()
         self.daemons = {}
         for daemon in DAEMONS:
             self._start(daemon)

@@ -21,6 +21,9 @@ class Order:
         self.domain, self.vnet = 1000 + n, 2000 + n
         self.devices = [f"vm{n}-1", f"vm{n}-2"]
 
+    def mac(self, i):
+        return f"02:00:0a:{self.vnet & 0xff:02x}:00:{4 + i:02x}"
+
     def key(self, number):
         return number << 12
 
@@ -50,7 +53,7 @@ def _objects(node, orders):
         for i, device in enumerate(order.devices):
             yield "nic", f"nic-{order.vnet}-{i}", {
                 "vnet": order.vnet, "addresses": [order.plan.vm(i)], "node": "host-1",
-                "mac": f"02:00:0a:{order.vnet & 0xff:02x}:00:{4 + i:02x}",
+                "mac": order.mac(i),
                 **({"device": device} if role == "host" else {})}
 
 
@@ -71,7 +74,7 @@ def write(cloud, orders):
     for node in NODES:
         config = {
             "instance": cloud.instance, "node": node, "runDir": cloud.node_run(node),
-            "stateDir": cloud.state(node),
+            "stateDir": cloud.state(node), **({"sandbox": False} if os.environ.get("LAB_DEBUG") else {}),
             "objects": [{"kind": kind, "key": key, "rev": 1, "body": body}
                         for kind, key, body in _objects(node, orders)]}
         with open(os.path.join(where, f"{node}.yaml"), "w", encoding="ascii") as f:

@@ -25,7 +25,8 @@ class Tenant:
         self.vms = []
         for i, device in enumerate(self.order.devices):
             self.vms.append(Vm(world.box, f"{name}-vm{i + 1}", world.cloud.namespaces["host-1"],
-                               device, self.plan.vm(i), self.plan.subnet))
+                               device, self.plan.vm(i), self.plan.subnet,
+                               self.order.mac(i)))
 
     def cli(self, *words, **kw):
         return self.world.cloud.cli(*words, "-g", self.name, **kw)

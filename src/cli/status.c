@@ -121,7 +121,7 @@ rate_of(const struct node_view *v, const char *key, const char *field, char *out
 
 	for (int k = 0; k < 2; k++)
 		json_array_foreach(json_object_get(k ? v->after : v->before, "value"), i, row) {
-			if (!strcmp(text_at(row, "peering"), key))
+			if (!strcmp(text_at(row, "domain"), key))
 				*(k ? &is : &was) = json_integer_value(json_object_get(row, field));
 		}
 	snprintf(out, size, "%.2f Mbit/s", (double)(is - was) * 8 / RATE_MS / 1000);
