@@ -86,9 +86,9 @@ class Result:
         return widest["beginUs"] / 1e6, widest["endUs"] / 1e6
 
 
-def iperf(server, client, address, seconds=3, reverse=False, port=5201, paced_mbps=0):
-    """(Mbit/s received, retransmits) of one TCP stream from client to server, or back. paced_mbps: the
-    sender shapes to that rate, as a router with a shaper would."""
+def iperf(server, client, address, seconds=3, port=5201, paced_mbps=0):
+    """(Mbit/s received, retransmits) of one TCP stream from client to server. paced_mbps: the sender
+    shapes to that rate, as a router with a shaper would."""
     daemon = server.start(["iperf3", "-s", "-1", "-B", address, "-p", str(port)],
                           name=f"iperf3-{server.name}-{time.monotonic_ns()}")
     wait_for("iperf3 listens", lambda: f":{port} " in server.run(["ss", "-ltn"]),
@@ -97,7 +97,7 @@ def iperf(server, client, address, seconds=3, reverse=False, port=5201, paced_mb
             "--connect-timeout", "5000"]
     if paced_mbps:
         argv += ["--fq-rate", f"{paced_mbps}M"]
-    status, text = client.run(argv + (["-R"] if reverse else []), check=False, seconds=seconds + 30)
+    status, text = client.run(argv, check=False, seconds=seconds + 30)
     daemon.stop()
     report = json.loads(text) if text.startswith("{") else {}
     if status != 0 or "end" not in report or "sum_received" not in report["end"]:
