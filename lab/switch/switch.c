@@ -376,7 +376,7 @@ frame_print(struct buf *out, const struct switch_frame *f)
 		buf_printf(out, "type=%02x%02x len %u\n", b[12], b[13], f->length);
 		return;
 	}
-	buf_printf(out, "S=%u C=%u eth=%04x", (b[14] << 8 | b[15]) & 0xfff,
+	buf_printf(out, "outer=88a8 S=%u inner=8100 C=%u eth=%04x", (b[14] << 8 | b[15]) & 0xfff,
 		   (b[18] << 8 | b[19]) & 0xfff, type);
 	if (type == 0x0800) {
 		buf_printf(out, " IP %s > %s", inet_ntop(AF_INET, ip + 12, src, sizeof(src)),
