@@ -119,7 +119,7 @@ query_routes_summary(const struct query *q, struct err *e)
 		return rows;
 	bgp_peer_info(session_peer(d->session), &i);
 	if (i.state == BGP_ESTABLISHED)
-		snprintf(state, sizeof(state), "%u", i.n_prefixes);
+		snprintf(state, sizeof(state), "%u", i.n_prefixes - i.n_rejected);
 	else
 		snprintf(state, sizeof(state), "%s", bgp_state_text(i.state));
 	json_array_append_new(
