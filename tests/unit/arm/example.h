@@ -1,0 +1,6 @@
+/* A worked example of a provider: boxes with lids inside, and shelves that boxes stand on. */
+#pragma once
+
+#include "arm/type.h"
+
+extern const struct arm_provider example_provider;
