@@ -11,6 +11,12 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { HAS_FILTER = 0 }; /* see privilege.c */
+#else
+enum { HAS_FILTER = 1 };
+#endif
+
 /* 0, or the number of the claim that does not hold. */
 static int
 look(enum privilege_profile profile)
@@ -29,7 +35,7 @@ look(enum privilege_profile profile)
 		return 4;
 	if (socket(AF_INET, SOCK_DGRAM, 0) < 0)
 		return 5;
-	if ((open("/dev/null", O_RDONLY) >= 0) != (profile != PRIVILEGE_BFDD))
+	if (HAS_FILTER && (open("/dev/null", O_RDONLY) >= 0) != (profile != PRIVILEGE_BFDD))
 		return 6;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0)
 		return 7;
