@@ -6,7 +6,8 @@
 enum { NONE = 0 };
 
 struct bgp_attrs {
-	struct bgp_attr **at; /* by index; 0 is unused; a free slot holds the next free index << 1 | 1 */
+	struct bgp_attr *
+		*at; /* by index; 0 is unused; a free slot holds the next free index << 1 | 1 */
 	uint32_t n, cap, free;
 	uint32_t *buckets;
 	uint32_t n_buckets; /* power of two */
@@ -325,8 +326,8 @@ bgp_path_format(const struct bgp_attr *a, char *out, size_t size)
 		bool set = path[seg] == AS_SET;
 
 		for (unsigned i = 0; i < path[seg + 1]; i++) {
-			int k = snprintf(out + n, size - n, "%s%s%u%s", n ? " " : "", set && !i ? "{" : "",
-					 be32(path + seg + 2 + 4 * i),
+			int k = snprintf(out + n, size - n, "%s%s%u%s", n ? " " : "",
+					 set && !i ? "{" : "", be32(path + seg + 2 + 4 * i),
 					 set && i + 1u == path[seg + 1] ? "}" : "");
 
 			if (k < 0 || (size_t)k >= size - n) {

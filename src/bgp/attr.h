@@ -42,7 +42,8 @@ struct bgp_draft {
 	size_t n_large;
 	const uint8_t *clusters; /* 4 bytes each */
 	size_t n_clusters;
-	const uint8_t *other; /* whole attributes (flags, type, length, value) passed on as they are */
+	const uint8_t
+		*other; /* whole attributes (flags, type, length, value) passed on as they are */
 	size_t other_len;
 };
 

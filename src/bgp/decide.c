@@ -39,7 +39,9 @@ neighbour_as(const struct bgp_attr *a)
 {
 	const uint8_t *p = bgp_attr_path(a);
 
-	return a->path_len >= 6 ? (uint32_t)p[2] << 24 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 8 | p[5] : 0;
+	return a->path_len >= 6
+		       ? (uint32_t)p[2] << 24 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 8 | p[5]
+		       : 0;
 }
 
 static bool
@@ -99,8 +101,8 @@ static bool
 loses_med(const struct candidate *c, size_t n, size_t i)
 {
 	for (size_t j = 0; j < n; j++)
-		if (j != i && c[j].a->med < c[i].a->med && neighbour_as(c[j].a) == neighbour_as(c[i].a) &&
-		    !compare_cost(&c[j], &c[i]))
+		if (j != i && c[j].a->med < c[i].a->med &&
+		    neighbour_as(c[j].a) == neighbour_as(c[i].a) && !compare_cost(&c[j], &c[i]))
 			return true;
 	return false;
 }
@@ -154,7 +156,8 @@ is_member(const struct rib *r, const struct candidate *best, const struct candid
 }
 
 size_t
-rank_paths(const struct rib *r, uint32_t net, enum rank_scope scope, struct ranked out[BGP_PATHS_MAX])
+rank_paths(const struct rib *r, uint32_t net, enum rank_scope scope,
+	   struct ranked out[BGP_PATHS_MAX])
 {
 	struct candidate c[BGP_PATHS_MAX], best = { 0 };
 	size_t n = gather(r, net, scope, c), total = n, members = 0, k = 0;

@@ -22,7 +22,8 @@ export_pick(const struct bgp_peer *p, const struct rib *r, uint32_t net)
 	uint32_t best;
 	const struct bgp_peer *from;
 
-	if (r->kind == RIB_TABLE) /* best external: imported paths do not compete (DESIGN: RD rules) */
+	if (r->kind ==
+	    RIB_TABLE) /* best external: imported paths do not compete (DESIGN: RD rules) */
 		return rank_best(r, net, RANK_OWN);
 	best = rank_best(r, net, RANK_ALL);
 	if (r->kind == RIB_OUT || !best)
@@ -103,7 +104,8 @@ batch_from_log(struct bgp_peer *p, struct change *out, size_t max)
 			continue; /* a later entry speaks for it */
 		path = r->nets[e.net].path ? export_pick(p, r, e.net) : 0;
 		if (path || owes_withdraw(p, r, e.net))
-			out[n++] = (struct change){ r, e.net, path, path ? r->paths[path].attr : 0 };
+			out[n++] =
+				(struct change){ r, e.net, path, path ? r->paths[path].attr : 0 };
 	}
 	return n;
 }
@@ -216,8 +218,10 @@ put_attrs(struct bgp_peer *p, struct buf *b, const struct change *c, struct addr
 	case RIB_OUT: { /* RFC 4271 5.1.2, 5.1.3; the cloud's inside is not shown */
 		uint32_t as = p->cfg.local_as.v;
 
-		memcpy(own_path, (uint8_t[]){ 2, 1, (uint8_t)(as >> 24), (uint8_t)(as >> 16),
-					      (uint8_t)(as >> 8), (uint8_t)as }, 6);
+		memcpy(own_path,
+		       (uint8_t[]){ 2, 1, (uint8_t)(as >> 24), (uint8_t)(as >> 16),
+				    (uint8_t)(as >> 8), (uint8_t)as },
+		       6);
 		d = (struct bgp_draft){ .origin = a->origin, .path = own_path, .path_len = 6 };
 		d.next_hop = p->cfg.local;
 		break;
@@ -225,7 +229,8 @@ put_attrs(struct bgp_peer *p, struct buf *b, const struct change *c, struct addr
 	case RIB_TABLE:
 		for (unsigned i = 0; i < r->table->cfg.n_exports; i++)
 			for (int k = 0; k < 8; k++)
-				ext[8 * i + (unsigned)k] = (uint8_t)(r->table->cfg.exports[i].v >> (56 - 8 * k));
+				ext[8 * i + (unsigned)k] =
+					(uint8_t)(r->table->cfg.exports[i].v >> (56 - 8 * k));
 		d.ext = ext;
 		d.n_ext = r->table->cfg.n_exports;
 		d.local_pref = r->table->cfg.local_pref;
@@ -236,12 +241,15 @@ put_attrs(struct bgp_peer *p, struct buf *b, const struct change *c, struct addr
 		if (!(d.has & BGP_HAS_ORIGINATOR))
 			d.originator = s->peer_at[path->peer]->router_id;
 		d.has |= BGP_HAS_ORIGINATOR;
-		memcpy(id_bytes, (uint8_t[]){ (uint8_t)(cluster >> 24), (uint8_t)(cluster >> 16),
-					      (uint8_t)(cluster >> 8), (uint8_t)cluster }, 4);
+		memcpy(id_bytes,
+		       (uint8_t[]){ (uint8_t)(cluster >> 24), (uint8_t)(cluster >> 16),
+				    (uint8_t)(cluster >> 8), (uint8_t)cluster },
+		       4);
 		id = cur_make(id_bytes, 4);
 		memcpy(clusters, id.p, 4);
 		if (d.n_clusters)
-			memcpy(clusters + 4, d.clusters, MIN(d.n_clusters * 4, sizeof(clusters) - 4));
+			memcpy(clusters + 4, d.clusters,
+			       MIN(d.n_clusters * 4, sizeof(clusters) - 4));
 		d.clusters = clusters;
 		d.n_clusters++;
 		break;
@@ -343,7 +351,8 @@ export_has_work(const struct bgp_peer *p)
 {
 	const struct exporter *x = &p->ex;
 
-	return x->log && (x->is_walking || x->at != x->log->end || (x->owes_eor && is_all_ready(p)));
+	return x->log &&
+	       (x->is_walking || x->at != x->log->end || (x->owes_eor && is_all_ready(p)));
 }
 
 static bool
@@ -359,8 +368,8 @@ export_work(struct bgp_peer *p)
 	struct change batch[EXPORT_BATCH];
 
 	while (x->log && has_room(p) && (x->is_walking || x->at != x->log->end)) {
-		size_t n = x->is_walking ? batch_from_walk(p, batch, EXPORT_BATCH) :
-					   batch_from_log(p, batch, EXPORT_BATCH);
+		size_t n = x->is_walking ? batch_from_walk(p, batch, EXPORT_BATCH)
+					 : batch_from_log(p, batch, EXPORT_BATCH);
 
 		encode(p, batch, n);
 	}
@@ -381,7 +390,7 @@ export_wake(struct log *l)
 {
 	l->has_woken = true;
 	LIST_FOR(it, l->peers)
-		peer_wake(LIST_ENTRY(it, struct bgp_peer, group_node));
+	peer_wake(LIST_ENTRY(it, struct bgp_peer, group_node));
 }
 
 void

@@ -26,6 +26,8 @@ enum {
 	TICK_EXPORTS = 64,     /* peers a tick */
 	EXPORT_BATCH = 1024,   /* changes encoded together, packed by attributes */
 	CONNS = 3,             /* dialled, accepted, and the one they may replace */
+	SEND_HOLD_MS = 480000, /* RFC 9687 */
+	LOG_MAX = 1 << 22,     /* changes kept for a reader that lags; then it loses its session */
 };
 
 /* 16 bytes: there are tens of millions. */
@@ -41,11 +43,11 @@ _Static_assert(sizeof(struct path) == 16, "a path is 16 bytes");
 
 enum net_flags {
 	NET_USED = 1,
-	NET_DIRTY = 2,      /* in its table's queue */
-	NET_DIRTY_OWN = 4,  /* a path that is exported changed */
-	NET_LOGGED = 8,     /* the log entry at .log is still to be passed by someone */
-	NET_CLIENT = 16,    /* RD's rib: a reflector client's path was best once */
-	NET_SOURCES = 32,   /* RD's rib: more than one peer's path was best */
+	NET_DIRTY = 2,     /* in its table's queue */
+	NET_DIRTY_OWN = 4, /* a path that is exported changed */
+	NET_LOGGED = 8,    /* the log entry at .log is still to be passed by someone */
+	NET_CLIENT = 16,   /* RD's rib: a reflector client's path was best once */
+	NET_SOURCES = 32,  /* RD's rib: more than one peer's path was best */
 };
 struct net {
 	uint32_t addr;
@@ -62,9 +64,10 @@ struct rib {
 	uint32_t index; /* in s->ribs */
 	enum rib_kind kind;
 	struct rd rd;
-	struct bgp_table *table; /* RIB_VPN: NULL; also of a table that is gone but not yet withdrawn */
-	struct net *nets;        /* [0] unused */
-	struct path *paths;      /* [0] unused */
+	struct bgp_table
+		*table;     /* RIB_VPN: NULL; also of a table that is gone but not yet withdrawn */
+	struct net *nets;   /* [0] unused */
+	struct path *paths; /* [0] unused */
 	uint32_t n_nets, cap_nets, free_net, used_nets;
 	uint32_t n_paths, cap_paths, free_path;
 	uint32_t *hash; /* net indices, open addressing */
@@ -92,7 +95,7 @@ struct target {
 	struct {
 		struct bgp_table *table;
 		bool to_customers;
-	} *tables;
+	} * tables;
 	uint32_t n_tables;
 	uint32_t *ribs;
 	uint32_t n_ribs;
@@ -142,7 +145,7 @@ struct exporter {
 struct bgp_peer {
 	struct bgp_speaker *s;
 	struct list node, group_node; /* group: of its table's customers, or of fabric peers */
-	struct list work_node; /* in s->work: something to export */
+	struct list work_node;        /* in s->work: something to export */
 	uint16_t index;
 	char *name;
 	struct bgp_peer_config cfg;
@@ -155,7 +158,7 @@ struct bgp_peer {
 
 	/* deadlines; MONO_NEVER when off */
 	struct mono retry, idle_until, restart_until, stale_until;
-	struct mono due; /* heap key: not later than any of them */
+	struct mono due;  /* heap key: not later than any of them */
 	uint32_t heap_at; /* 1-based; 0: not in it */
 	unsigned n_failures;
 	struct mono since;
@@ -207,17 +210,19 @@ struct bgp_speaker {
 
 /* rib.c: prefixes and paths. A net index stays valid until the net is freed; pointers into
  * rib->nets and rib->paths only until something is added. */
-struct rib *rib_create(struct bgp_speaker *s, enum rib_kind kind, struct bgp_table *t, struct rd rd);
+struct rib *rib_create(struct bgp_speaker *s, enum rib_kind kind, struct bgp_table *t,
+		       struct rd rd);
 void rib_destroy(struct rib *r);
 /* Destroys a rib that is left over, now or when its last withdrawal has been sent. */
 void rib_retire(struct rib *r);
-struct log *rib_log(const struct rib *r); /* NULL: nobody is told */
+struct log *rib_log(const struct rib *r);                           /* NULL: nobody is told */
 uint32_t rib_find(const struct rib *r, uint32_t addr, uint8_t len); /* 0: none */
 uint32_t rib_net(struct rib *r, uint32_t addr, uint8_t len);        /* found or added */
 /* The path of (peer, src) in the net, 0 if none. */
 uint32_t rib_path(const struct rib *r, uint32_t net, uint16_t peer, uint32_t src);
 /* Adds, takes a reference of attr. */
-uint32_t rib_path_add(struct rib *r, uint32_t net, uint16_t peer, uint32_t src, struct bgp_attr *attr);
+uint32_t rib_path_add(struct rib *r, uint32_t net, uint16_t peer, uint32_t src,
+		      struct bgp_attr *attr);
 void rib_path_remove(struct rib *r, uint32_t net, uint32_t path);
 /* Frees the net if nothing needs it any more. */
 void rib_net_release(struct rib *r, uint32_t net);
@@ -279,10 +284,51 @@ uint32_t export_pick(const struct bgp_peer *p, const struct rib *r, uint32_t net
 void export_wake(struct log *l);
 void peer_wake(struct bgp_peer *p);
 
+/* session.c: what happens to a transport */
+enum bgp_event {
+	EV_TCP_UP,
+	EV_TCP_DOWN,
+	EV_OPEN,
+	EV_KEEPALIVE,
+	EV_UPDATE,
+	EV_REFRESH,
+	EV_NOTIFICATION,
+	EV_HOLD_EXPIRED,
+	EV_FAULT, /* we send a NOTIFICATION: a malformed message, a lost collision, an order */
+	EV_CLOSE, /* we close without a word */
+	N_EVENTS
+};
+
+/* What an event brings along. */
+struct happening {
+	struct bgp_fault fault; /* NOTIFICATION, FAULT */
+	const char *why;
+	bool is_final;  /* routes are not kept as stale whatever was negotiated */
+	bool is_benign; /* no back-off */
+	enum bgp_family family;
+};
+
+void conn_step(struct bgp_conn *c, enum bgp_event ev, struct happening *h);
+struct bgp_conn *conn_take(struct bgp_peer *p, bool is_dialled); /* NULL: all in use */
+void conn_free(struct bgp_conn *c);
+/* A transport in that state, other than not_this. */
+struct bgp_conn *conn_in(struct bgp_peer *p, enum bgp_state state, const struct bgp_conn *not_this);
+void conn_send(struct bgp_conn *c, const void *p, size_t n);
+void conn_keepalive(struct bgp_conn *c);
+/* The speaker's scratch, empty, and what was built in it, sent. */
+struct buf *conn_scratch(struct bgp_conn *c);
+void conn_send_built(struct bgp_conn *c, struct buf *b);
+/* Whole messages at the front of p; returns how many bytes they took, or -1: c is gone. */
+ssize_t conn_receive(struct bgp_conn *c, const uint8_t *p, size_t n);
+/* The state people see, and the hook when it moves. */
+void peer_show_state(struct bgp_peer *p, const char *why);
+struct mono peer_after_ms(const struct bgp_peer *p, int64_t ms);
+
 /* peer.c */
+/* Ends the session: it costs more than it may. */
+void peer_drop(struct bgp_peer *p, const char *why);
 void peer_timers(struct bgp_peer *p, struct mono now);
 struct mono peer_due(const struct bgp_peer *p);
-void conn_send(struct bgp_conn *c, const void *p, size_t n);
 bool peer_is_done(const struct bgp_peer *p);
 
 /* speaker.c */

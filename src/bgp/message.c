@@ -135,7 +135,8 @@ append_words(const struct bgp_fault *f, char *out, size_t size)
 		return;
 	n += (size_t)snprintf(out + n, size - n, ": \"");
 	for (size_t i = 0; i < len && n + 2 < size; i++)
-		out[n++] = f->data[1 + i] >= 0x20 && f->data[1 + i] < 0x7f ? (char)f->data[1 + i] : '?';
+		out[n++] = f->data[1 + i] >= 0x20 && f->data[1 + i] < 0x7f ? (char)f->data[1 + i]
+									   : '?';
 	out[n++] = '"';
 	out[n] = 0;
 }
@@ -143,7 +144,8 @@ append_words(const struct bgp_fault *f, char *out, size_t size)
 const char *
 bgp_fault_text(const struct bgp_fault *f, char *out, size_t size)
 {
-	const char *code = words_of(f->code, 0), *sub = f->subcode ? words_of(f->code, f->subcode) : NULL;
+	const char *code = words_of(f->code, 0),
+		   *sub = f->subcode ? words_of(f->code, f->subcode) : NULL;
 
 	if (f->code == BGP_ERR_CEASE && f->subcode == BGP_CEASE_HARD_RESET && f->n >= 2) {
 		struct bgp_fault in; /* RFC 8538 3.1: what is meant is inside */
@@ -178,7 +180,8 @@ bgp_header_parse(const uint8_t *p, size_t *ret_len, enum bgp_type *ret_type, str
 		[BGP_TYPE_UPDATE] = { 23, BGP_MESSAGE_MAX },
 		[BGP_TYPE_NOTIFICATION] = { 21, BGP_MESSAGE_MAX },
 		[BGP_TYPE_KEEPALIVE] = { BGP_HEADER, BGP_HEADER },
-		[BGP_TYPE_REFRESH] = { BGP_HEADER, BGP_MESSAGE_MAX }, /* judged by the peer: RFC 7313 5 */
+		[BGP_TYPE_REFRESH] = { BGP_HEADER,
+				       BGP_MESSAGE_MAX }, /* judged by the peer: RFC 7313 5 */
 	};
 	uint16_t len = (uint16_t)(p[16] << 8 | p[17]);
 	uint8_t type = p[18];
@@ -391,7 +394,7 @@ bgp_open_parse(struct cursor c, struct bgp_open *ret, struct bgp_fault *f)
 		return -EBADMSG;
 	if (!ret->has_mp)
 		ret->families = 1 << BGP_IPV4; /* RFC 4760 8 */
-	if (!ret->as.v || !ret->as2) /* RFC 7607 */
+	if (!ret->as.v || !ret->as2)           /* RFC 7607 */
 		return bgp_fault_set(f, BGP_ERR_OPEN, 2, NULL, 0);
 	if (!ret->id) /* RFC 6286 */
 		return bgp_fault_set(f, BGP_ERR_OPEN, 3, NULL, 0);
@@ -404,7 +407,8 @@ static void
 graceful_put(struct buf *b, const struct bgp_open *o)
 {
 	unsigned n = (unsigned)__builtin_popcount(o->gr_families);
-	unsigned flags = (o->restarted ? GR_RESTARTED : 0) | (o->notification_bit ? GR_NOTIFICATION : 0);
+	unsigned flags = (o->restarted ? GR_RESTARTED : 0) |
+			 (o->notification_bit ? GR_NOTIFICATION : 0);
 
 	buf_u8(b, CAP_GRACEFUL);
 	buf_u8(b, (uint8_t)(2 + 4 * n));
@@ -495,7 +499,8 @@ bgp_nlri_put(struct buf *b, enum bgp_family family, const struct bgp_nlri *n, bo
 
 	*w++ = (uint8_t)(n->len + (family == BGP_VPNV4 ? 88 : 0));
 	if (family == BGP_VPNV4) {
-		uint32_t label = is_withdraw ? 0x800000 : 3 << 4 | 1; /* implicit null, bottom of stack */
+		uint32_t label = is_withdraw ? 0x800000
+					     : 3 << 4 | 1; /* implicit null, bottom of stack */
 
 		*w++ = (uint8_t)(label >> 16);
 		*w++ = (uint8_t)(label >> 8);

@@ -28,7 +28,7 @@ enum {
 	BGP_ERR_HOLD = 4,
 	BGP_ERR_FSM = 5,
 	BGP_ERR_CEASE = 6,
-	BGP_ERR_REFRESH = 7, /* RFC 7313 */
+	BGP_ERR_REFRESH = 7,   /* RFC 7313 */
 	BGP_ERR_SEND_HOLD = 8, /* RFC 9687 */
 };
 enum {
@@ -64,7 +64,8 @@ extern const struct bgp_family_info bgp_families[BGP_N_FAMILIES];
 enum bgp_family bgp_family_find(uint16_t afi, uint8_t safi);
 
 /* The header at p (19 bytes at hand): length of the whole message and its type, or a fault. */
-int bgp_header_parse(const uint8_t *p, size_t *ret_len, enum bgp_type *ret_type, struct bgp_fault *f);
+int bgp_header_parse(const uint8_t *p, size_t *ret_len, enum bgp_type *ret_type,
+		     struct bgp_fault *f);
 
 struct bgp_open {
 	uint8_t version;
@@ -73,7 +74,7 @@ struct bgp_open {
 	uint16_t hold;
 	uint32_t id;
 	bool as4, refresh;
-	bool has_mp; /* any multiprotocol capability; without one IPv4 unicast is meant */
+	bool has_mp;      /* any multiprotocol capability; without one IPv4 unicast is meant */
 	uint8_t families; /* bit 1 << family, also set for IPv4 when !has_mp */
 	bool graceful, restarted, notification_bit; /* RFC 4724, 8538 */
 	uint16_t restart_s;
@@ -98,7 +99,8 @@ struct bgp_nlri {
 };
 /* Next of a list; at the end c->bad tells whether it was clean. */
 bool bgp_nlri_next(enum bgp_family family, struct cursor *c, struct bgp_nlri *ret);
-void bgp_nlri_put(struct buf *b, enum bgp_family family, const struct bgp_nlri *n, bool is_withdraw);
+void bgp_nlri_put(struct buf *b, enum bgp_family family, const struct bgp_nlri *n,
+		  bool is_withdraw);
 
 enum bgp_verdict {
 	BGP_USE,      /* announce what it announces */
@@ -108,14 +110,14 @@ struct bgp_update {
 	struct cursor withdrawn, announced; /* IPv4 unicast, in the classic fields */
 	bool has_reach, has_unreach;        /* MP attributes in a family we speak */
 	enum bgp_family reach_family, unreach_family;
-	struct cursor reach, unreach;       /* their NLRI */
+	struct cursor reach, unreach; /* their NLRI */
 	struct addr reach_next_hop;
-	bool is_eor;                        /* of eor_family */
+	bool is_eor; /* of eor_family */
 	enum bgp_family eor_family;
-	struct bgp_draft attr;              /* next_hop is the classic NEXT_HOP */
+	struct bgp_draft attr; /* next_hop is the classic NEXT_HOP */
 	enum bgp_verdict verdict;
-	const char *why;                    /* first reason of a withdraw or discard; NULL */
-	uint8_t why_type;                   /* attribute it was about */
+	const char *why;  /* first reason of a withdraw or discard; NULL */
+	uint8_t why_type; /* attribute it was about */
 	uint32_t n_discarded;
 	/* backing store for what is rewritten: 4-byte paths, attributes passed on */
 	uint8_t path[5 * BGP_MESSAGE_MAX];

@@ -50,19 +50,22 @@ bgp_peer_first(const struct bgp_speaker *s)
 struct bgp_peer *
 bgp_peer_after(const struct bgp_peer *p)
 {
-	return p->node.next == &p->s->peers ? NULL : LIST_ENTRY(p->node.next, struct bgp_peer, node);
+	return p->node.next == &p->s->peers ? NULL
+					    : LIST_ENTRY(p->node.next, struct bgp_peer, node);
 }
 
 struct bgp_table *
 bgp_table_first(const struct bgp_speaker *s)
 {
-	return list_is_empty(&s->tables) ? NULL : LIST_ENTRY(s->tables.next, struct bgp_table, node);
+	return list_is_empty(&s->tables) ? NULL
+					 : LIST_ENTRY(s->tables.next, struct bgp_table, node);
 }
 
 struct bgp_table *
 bgp_table_after(const struct bgp_table *t)
 {
-	return t->node.next == &t->s->tables ? NULL : LIST_ENTRY(t->node.next, struct bgp_table, node);
+	return t->node.next == &t->s->tables ? NULL
+					     : LIST_ENTRY(t->node.next, struct bgp_table, node);
 }
 
 static struct prefix
@@ -100,7 +103,8 @@ bgp_table_next(const struct bgp_table *t, struct bgp_walk *w, struct prefix *ret
 }
 
 size_t
-bgp_table_get(const struct bgp_table *t, const struct prefix *p, struct bgp_path paths[BGP_PATHS_MAX])
+bgp_table_get(const struct bgp_table *t, const struct prefix *p,
+	      struct bgp_path paths[BGP_PATHS_MAX])
 {
 	uint32_t net = p->addr.family == NET_V4 ? rib_find(t->rib, addr_u32(&p->addr), p->len) : 0;
 
@@ -125,7 +129,8 @@ bgp_table_is_ready(const struct bgp_table *t)
 
 /* The next net at or behind the cursor in a rib that `want` accepts. */
 static const struct rib *
-step(const struct bgp_peer *p, struct bgp_walk *w, bool (*want)(const struct bgp_peer *, const struct rib *))
+step(const struct bgp_peer *p, struct bgp_walk *w,
+     bool (*want)(const struct bgp_peer *, const struct rib *))
 {
 	const struct bgp_speaker *s = p->s;
 
@@ -208,12 +213,13 @@ bgp_speaker_stats(const struct bgp_speaker *s, struct bgp_stats *ret)
 	*ret = (struct bgp_stats){ .n_attrs = bgp_attrs_count(s->attrs),
 				   .n_log = s->vpn_log.end - s->vpn_log.begin,
 				   .bytes = s->vpn_log.cap * sizeof(struct log_entry) };
-	LIST_FOR(it, &s->peers) {
+	LIST_FOR(it, &s->peers)
+	{
 		ret->n_peers++;
 		ret->n_established += LIST_ENTRY(it, struct bgp_peer, node)->main != NULL;
 	}
 	LIST_FOR(it, &s->tables)
-		ret->n_tables++;
+	ret->n_tables++;
 	for (uint32_t i = 1; i < s->n_ribs; i++) {
 		if (!s->ribs[i])
 			continue;

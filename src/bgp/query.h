@@ -8,16 +8,16 @@
 struct bgp_peer_info {
 	enum bgp_state state;
 	bool is_stopped;
-	bool is_restarting;       /* gone; its routes are kept as stale */
-	int64_t since_us;         /* mono time of the last change into or out of Established */
-	uint32_t router_id;       /* the peer's, host order; 0 unknown */
+	bool is_restarting;           /* gone; its routes are kept as stale */
+	int64_t since_us;             /* mono time of the last change into or out of Established */
+	uint32_t router_id;           /* the peer's, host order; 0 unknown */
 	uint16_t hold_s, keepalive_s; /* negotiated; 0 unless at least OpenConfirm */
 	bool as4, refresh, graceful, notification_bit; /* negotiated */
 	bool eor_received, eor_sent;
-	uint32_t n_prefixes;      /* received, rejected ones included */
+	uint32_t n_prefixes; /* received, rejected ones included */
 	uint32_t n_rejected;
 	uint32_t limit;
-	uint64_t n_in, n_out;             /* messages */
+	uint64_t n_in, n_out; /* messages */
 	uint64_t n_updates_in, n_updates_out;
 	uint64_t n_established;           /* times */
 	uint64_t n_withdrawn_as_error;    /* UPDATEs treated as withdraw (RFC 7606) */
@@ -42,7 +42,8 @@ struct bgp_walk {
 bool bgp_table_next(const struct bgp_table *t, struct bgp_walk *w, struct prefix *ret_prefix,
 		    struct bgp_path paths[BGP_PATHS_MAX], size_t *ret_n);
 /* One prefix; 0 if it is not there. */
-size_t bgp_table_get(const struct bgp_table *t, const struct prefix *p, struct bgp_path paths[BGP_PATHS_MAX]);
+size_t bgp_table_get(const struct bgp_table *t, const struct prefix *p,
+		     struct bgp_path paths[BGP_PATHS_MAX]);
 size_t bgp_table_count(const struct bgp_table *t); /* prefixes with a usable path */
 bool bgp_table_is_ready(const struct bgp_table *t);
 
@@ -56,8 +57,8 @@ bool bgp_advertised_next(const struct bgp_peer *p, struct bgp_walk *w, struct rd
 struct bgp_stats {
 	size_t n_peers, n_tables, n_established;
 	size_t n_attrs;
-	size_t n_vpn_routes;  /* prefixes in the VPNv4 routes */
-	size_t n_log;         /* changes not yet sent to every fabric peer */
-	size_t bytes;         /* of routes and their indexes, without attributes */
+	size_t n_vpn_routes; /* prefixes in the VPNv4 routes */
+	size_t n_log;        /* changes not yet sent to every fabric peer */
+	size_t bytes;        /* of routes and their indexes, without attributes */
 };
 void bgp_speaker_stats(const struct bgp_speaker *s, struct bgp_stats *ret);

@@ -94,7 +94,8 @@ scrub(struct bgp_draft *d)
 }
 
 static enum bgp_reason
-judge_placement(struct bgp_peer *p, struct rd rd, uint32_t addr, uint8_t len, const struct bgp_attr *a)
+judge_placement(struct bgp_peer *p, struct rd rd, uint32_t addr, uint8_t len,
+		const struct bgp_attr *a)
 {
 	const struct bgp_hooks *h = &p->s->cfg.hooks;
 	struct prefix prefix = { addr_v4(addr), len };
@@ -107,7 +108,8 @@ judge_placement(struct bgp_peer *p, struct rd rd, uint32_t addr, uint8_t len, co
 		rts[n] = bgp_attr_ext_at(a, i);
 		n += ext_community_is_rt(rts[n]);
 	}
-	return h->accept_vpn(h->ctx, p, rd, &prefix, rts, n) ? BGP_REASON_NONE : BGP_REASON_NOT_PLACED;
+	return h->accept_vpn(h->ctx, p, rd, &prefix, rts, n) ? BGP_REASON_NONE
+							     : BGP_REASON_NOT_PLACED;
 }
 
 /* ---- paths ---- */
@@ -122,7 +124,8 @@ count_reason(struct bgp_peer *p, uint8_t from, uint8_t to)
 
 /* True if anything that others see changed. */
 static bool
-put_path(struct bgp_peer *p, struct rib *r, uint32_t net, struct bgp_attr *attr, enum bgp_reason reason)
+put_path(struct bgp_peer *p, struct rib *r, uint32_t net, struct bgp_attr *attr,
+	 enum bgp_reason reason)
 {
 	uint32_t i = rib_path(r, net, p->index, 0);
 	struct path *q;
@@ -221,7 +224,10 @@ warn(struct bgp_peer *p)
 {
 	const struct bgp_hooks *h = &p->s->cfg.hooks;
 	uint32_t limit = p->cfg.max_prefixes;
-	unsigned percent = !limit ? 0 : p->n_prefixes >= limit - limit / 10 ? 90 : p->n_prefixes >= limit - limit / 5 ? 80 : 0;
+	unsigned percent = !limit                                ? 0
+			   : p->n_prefixes >= limit - limit / 10 ? 90
+			   : p->n_prefixes >= limit - limit / 5  ? 80
+								 : 0;
 
 	if (percent > p->warned && h->prefix_warning)
 		h->prefix_warning(h->ctx, p, percent, p->n_prefixes, limit);
@@ -245,8 +251,8 @@ announce_list(struct bgp_peer *p, struct cursor c, const struct bgp_draft *draft
 		enum bgp_reason reason = of_attr;
 
 		if (reason == BGP_REASON_NONE)
-			reason = p->cfg.table ? judge_prefix(p, n.addr, n.len) :
-						judge_placement(p, n.rd, n.addr, n.len, attr);
+			reason = p->cfg.table ? judge_prefix(p, n.addr, n.len)
+					      : judge_placement(p, n.rd, n.addr, n.len, attr);
 		put_route(p, rib_of(p, n.rd, true), &n, attr, reason);
 		ok = !p->cfg.max_prefixes || p->n_prefixes <= p->cfg.max_prefixes;
 	}

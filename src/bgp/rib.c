@@ -355,7 +355,8 @@ log_compact(struct bgp_speaker *s, struct log *l)
 		r->nets[net].log = to++;
 	}
 	kept_before[n] = to - l->begin;
-	LIST_FOR(it, l->peers) {
+	LIST_FOR(it, l->peers)
+	{
 		struct bgp_peer *p = LIST_ENTRY(it, struct bgp_peer, group_node);
 
 		if (p->ex.log)

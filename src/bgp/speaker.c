@@ -43,7 +43,8 @@ bgp_speaker_create(const struct bgp_speaker_config *cfg, struct mono now)
 	s->ribs = mem_array(1, sizeof(*s->ribs));
 	s->defer_until = MONO_NEVER;
 	if (cfg->is_restarting)
-		s->defer_until = mono_add_ms(now, cfg->deferral_ms ? cfg->deferral_ms : DEFERRAL_MS);
+		s->defer_until =
+			mono_add_ms(now, cfg->deferral_ms ? cfg->deferral_ms : DEFERRAL_MS);
 	return s;
 }
 
@@ -53,16 +54,17 @@ bgp_speaker_destroy(struct bgp_speaker *s)
 	if (!s)
 		return;
 	s->cfg.hooks = (struct bgp_hooks){ 0 };
-	LIST_FOR_SAFE(n, &s->peers) {
+	LIST_FOR_SAFE(n, &s->peers)
+	{
 		struct bgp_peer *p = LIST_ENTRY(n, struct bgp_peer, node);
 
 		export_stop(p);
 		p->main = NULL;
 	}
 	LIST_FOR_SAFE(n, &s->peers)
-		bgp_peer_destroy(LIST_ENTRY(n, struct bgp_peer, node), s->now);
+	bgp_peer_destroy(LIST_ENTRY(n, struct bgp_peer, node), s->now);
 	LIST_FOR_SAFE(n, &s->tables)
-		bgp_table_destroy(LIST_ENTRY(n, struct bgp_table, node));
+	bgp_table_destroy(LIST_ENTRY(n, struct bgp_table, node));
 	sweep_empty(s);
 	for (uint32_t i = 1; i < s->n_ribs; i++)
 		rib_destroy(s->ribs[i]);
@@ -180,8 +182,8 @@ static bool
 are_done(const struct list *peers)
 {
 	LIST_FOR(it, peers)
-		if (!peer_is_done(LIST_ENTRY(it, struct bgp_peer, group_node)))
-			return false;
+	if (!peer_is_done(LIST_ENTRY(it, struct bgp_peer, group_node)))
+		return false;
 	return true;
 }
 
@@ -192,7 +194,8 @@ check_ready(struct bgp_speaker *s)
 	bool fabric_done = expired || are_done(&s->fabric);
 
 	s->may_be_ready = false;
-	LIST_FOR_SAFE(it, &s->unready) {
+	LIST_FOR_SAFE(it, &s->unready)
+	{
 		struct bgp_table *t = LIST_ENTRY(it, struct bgp_table, unready_node);
 
 		if (expired || ((fabric_done || !t->n_imports) && are_done(&t->peers)))
@@ -203,7 +206,7 @@ check_ready(struct bgp_speaker *s)
 	if (expired || (fabric_done && !list_is_empty(&s->peers)))
 		s->defer_until = MONO_NEVER;
 	LIST_FOR(it, &s->fabric) /* End-of-RIB may be due */
-		peer_wake(LIST_ENTRY(it, struct bgp_peer, group_node));
+	peer_wake(LIST_ENTRY(it, struct bgp_peer, group_node));
 }
 
 /* ---- the turn ---- */
@@ -214,7 +217,8 @@ decide_some(struct bgp_speaker *s)
 	unsigned budget = TICK_NETS;
 
 	while (budget && !list_is_empty(&s->dirty_tables)) {
-		struct bgp_table *t = LIST_ENTRY(s->dirty_tables.next, struct bgp_table, dirty_node);
+		struct bgp_table *t =
+			LIST_ENTRY(s->dirty_tables.next, struct bgp_table, dirty_node);
 
 		budget = table_work(t, budget);
 	}
@@ -225,7 +229,8 @@ trim(struct log *l, struct bgp_speaker *s)
 {
 	uint32_t seq = l->end;
 
-	LIST_FOR(it, l->peers) {
+	LIST_FOR(it, l->peers)
+	{
 		const struct bgp_peer *p = LIST_ENTRY(it, struct bgp_peer, group_node);
 
 		if (p->ex.log && p->ex.at - l->begin < seq - l->begin)
@@ -233,6 +238,24 @@ trim(struct log *l, struct bgp_speaker *s)
 	}
 	log_trim(s, l, seq);
 	l->has_woken = false;
+}
+
+/* A reader that does not read keeps every change, and every withdrawn prefix, alive. */
+static void
+drop_laggards(struct bgp_speaker *s)
+{
+	struct log *l = &s->vpn_log;
+
+	if (l->end - l->begin <= LOG_MAX)
+		return;
+	LIST_FOR(it, &s->fabric)
+	{
+		struct bgp_peer *p = LIST_ENTRY(it, struct bgp_peer, group_node);
+
+		if (p->ex.log && l->end - p->ex.at > LOG_MAX / 2)
+			peer_drop(p, "it does not read what it is sent");
+	}
+	trim(l, s);
 }
 
 static void
@@ -250,6 +273,7 @@ export_some(struct bgp_speaker *s)
 			peer_wake(p); /* it waits for decisions that are still queued */
 	}
 	trim(&s->vpn_log, s);
+	drop_laggards(s);
 }
 
 struct mono

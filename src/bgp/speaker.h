@@ -40,13 +40,15 @@ struct bgp_conn;
 enum bgp_family { BGP_IPV4, BGP_VPNV4, BGP_N_FAMILIES };
 
 /* RFC 4271 8.2.2, in order of progress. */
-#define BGP_STATES(X)        \
-	X(IDLE, "Idle")          \
-	X(CONNECT, "Connect")    \
-	X(ACTIVE, "Active")      \
-	X(OPENSENT, "OpenSent")  \
+/* clang-format off */
+#define BGP_STATES(X) \
+	X(IDLE, "Idle") \
+	X(CONNECT, "Connect") \
+	X(ACTIVE, "Active") \
+	X(OPENSENT, "OpenSent") \
 	X(OPENCONFIRM, "OpenConfirm") \
 	X(ESTABLISHED, "Established")
+/* clang-format on */
 enum bgp_state {
 #define BGP_STATE_ENUM(name, text) BGP_##name,
 	BGP_STATES(BGP_STATE_ENUM)
@@ -55,22 +57,24 @@ enum bgp_state {
 };
 const char *bgp_state_text(enum bgp_state s);
 
-enum { BGP_PATHS_MAX = 16, /* candidates a hook shows of one prefix */
-       BGP_RTS_MAX = 256,  /* import targets of one table */
-       BGP_EXPORTS_MAX = 8 /* export targets of one table */ };
+enum {
+	BGP_PATHS_MAX = 16, /* candidates a hook shows of one prefix */
+	BGP_RTS_MAX = 256,  /* import targets of one table */
+	BGP_EXPORTS_MAX = 8 /* export targets of one table */
+};
 
 /* One candidate for a prefix, as hooks and queries show it. */
 struct bgp_path {
 	const struct bgp_peer *peer; /* from whom; NULL: originated here */
 	const struct bgp_attr *attr;
-	struct addr next_hop;        /* customer: the CE; imported: the node's underlay address */
-	struct fabric_key key;       /* imported: key for the tunnel to next_hop, else 0 */
-	struct rd rd;                /* imported: from which RD, else 0 */
-	bool is_external;            /* from a customer of this table */
-	bool is_imported;            /* through VPNv4 */
-	bool is_stale;               /* its peer is restarting (RFC 4724) */
-	bool is_multipath;           /* shares the load with the best one */
-	enum bgp_reason reason;      /* only in received routes: why it is not used */
+	struct addr next_hop;   /* customer: the CE; imported: the node's underlay address */
+	struct fabric_key key;  /* imported: key for the tunnel to next_hop, else 0 */
+	struct rd rd;           /* imported: from which RD, else 0 */
+	bool is_external;       /* from a customer of this table */
+	bool is_imported;       /* through VPNv4 */
+	bool is_stale;          /* its peer is restarting (RFC 4724) */
+	bool is_multipath;      /* shares the load with the best one */
+	enum bgp_reason reason; /* only in received routes: why it is not used */
 };
 
 struct bgp_hooks {
@@ -94,7 +98,8 @@ struct bgp_hooks {
 	 * as restarting): everything route_changed has not named is no more. */
 	void (*table_ready)(void *ctx, struct bgp_table *t);
 	/* The peer crossed 80 or 90 percent of its limit upwards. */
-	void (*prefix_warning)(void *ctx, struct bgp_peer *p, unsigned percent, uint32_t n, uint32_t limit);
+	void (*prefix_warning)(void *ctx, struct bgp_peer *p, unsigned percent, uint32_t n,
+			       uint32_t limit);
 	/* May this VPNv4 route of this fabric peer be used? NULL accepts all. Asked once a route;
 	 * again after bgp_peer_recheck(). rts are the route targets only. */
 	bool (*accept_vpn)(void *ctx, struct bgp_peer *p, struct rd rd, const struct prefix *prefix,
@@ -102,15 +107,16 @@ struct bgp_hooks {
 };
 
 struct bgp_speaker_config {
-	struct asn as;          /* default local AS of peers; the fabric's AS */
-	uint32_t router_id;     /* host order, not 0 */
-	uint32_t cluster_id;    /* 0: the router id */
+	struct asn as;           /* default local AS of peers; the fabric's AS */
+	uint32_t router_id;      /* host order, not 0 */
+	uint32_t cluster_id;     /* 0: the router id */
 	struct addr fabric_addr; /* next hop of what we export to the fabric */
 	/* RFC 4724: we restarted and kept forwarding. Sets the R bit; tables hold back best paths,
-	 * exports and End-of-RIB until their peers' End-of-RIB or 60 s (deferral_ms, 0: default). */
+	 * exports and End-of-RIB until their peers' End-of-RIB or 60 s (deferral_ms, 0: default).
+	 * Create the tables and start the peers that were there before the first tick. */
 	bool is_restarting;
 	uint32_t deferral_ms;
-	uint64_t seed;          /* of jitter; equal seeds give equal runs */
+	uint64_t seed; /* of jitter and hashes: random bytes; equal seeds give equal runs */
 	struct bgp_hooks hooks; /* any may be NULL */
 };
 
@@ -167,25 +173,26 @@ struct bgp_peer_config {
 	void *owner;
 	struct bgp_table *table; /* customer: its table; NULL: a fabric peer (VPNv4) */
 	struct addr local, remote;
-	struct asn local_as;    /* 0: the speaker's */
+	struct asn local_as; /* 0: the speaker's */
 	struct asn remote_as;
-	bool is_passive;        /* never dial */
-	bool is_client;         /* fabric: a route reflector client (RFC 4456) */
-	bool no_graceful;       /* do not announce graceful restart */
-	struct prefix link;     /* customer: the link subnet; len 0 with family 0: not checked */
-	uint16_t hold_s;        /* proposed; 0: 180 */
-	uint16_t min_hold_s;    /* smaller ones of the peer are refused; 0: 3. Hold 0 is refused */
-	uint16_t restart_s;     /* graceful restart time we announce; 0: 120 */
-	uint16_t stale_s;       /* longest time stale routes wait for End-of-RIB; 0: 360 */
+	bool is_passive;     /* never dial */
+	bool is_client;      /* fabric: a route reflector client (RFC 4456) */
+	bool no_graceful;    /* do not announce graceful restart */
+	struct prefix link;  /* customer: the link subnet; len 0 with family 0: not checked */
+	uint16_t hold_s;     /* proposed; 0: 180 */
+	uint16_t min_hold_s; /* smaller ones of the peer are refused; 0: 3. Hold 0 is refused */
+	uint16_t restart_s;  /* graceful restart time we announce; 0: 120 */
+	uint16_t stale_s;    /* longest time stale routes wait for End-of-RIB; 0: 360 */
 	uint32_t connect_retry_ms; /* 0: 5000, with 25 % jitter */
-	uint32_t idle_hold_ms;  /* first wait after an error, doubling; 0: 1000 */
+	uint32_t idle_hold_ms;     /* first wait after an error, doubling; 0: 1000 */
 	uint32_t idle_hold_max_ms; /* 0: 60000 */
-	uint32_t max_prefixes;  /* 0: no limit */
-	uint16_t max_path;      /* longest AS_PATH in AS numbers; 0: 64 */
+	uint32_t max_prefixes;     /* 0: no limit */
+	uint16_t max_path;         /* longest AS_PATH in AS numbers; 0: 64 */
 };
 
 /* The peer starts stopped. Fails (NULL, -EINVAL) on a config that cannot be. */
-struct bgp_peer *bgp_peer_create(struct bgp_speaker *s, const struct bgp_peer_config *cfg, struct err *e);
+struct bgp_peer *bgp_peer_create(struct bgp_speaker *s, const struct bgp_peer_config *cfg,
+				 struct err *e);
 /* Cease/Peer De-configured (RFC 4486); its routes go. */
 void bgp_peer_destroy(struct bgp_peer *p, struct mono now);
 void bgp_peer_start(struct bgp_peer *p, struct mono now);

@@ -63,7 +63,7 @@ decide(struct bgp_table *t, uint32_t net)
 	}
 	if (n->flags & NET_DIRTY_OWN && rib_log(r))
 		log_append(t->s, rib_log(r), r, net);
-	n->flags &= (uint8_t)~(NET_DIRTY | NET_DIRTY_OWN);
+	n->flags &= (uint8_t) ~(NET_DIRTY | NET_DIRTY_OWN);
 	if (h->route_changed)
 		h->route_changed(h->ctx, t, &prefix, paths, n_paths);
 	rib_net_release(r, net);
@@ -80,7 +80,8 @@ table_work(struct bgp_table *t, unsigned budget)
 		return 0;
 	t->n_dirty = t->at_dirty = 0;
 	list_remove(&t->dirty_node);
-	if (t->cap_dirty > 65536) { /* after a burst: 10,000 tables must not each keep their largest */
+	if (t->cap_dirty >
+	    65536) { /* after a burst: 10,000 tables must not each keep their largest */
 		free(t->dirty);
 		t->dirty = NULL;
 		t->cap_dirty = 0;
@@ -98,7 +99,8 @@ table_set_ready(struct bgp_table *t)
 	while (t->at_dirty < t->n_dirty)
 		table_work(t, TICK_NETS);
 	/* the walks of sessions that were waiting; they skipped this table */
-	LIST_FOR(it, &t->peers) {
+	LIST_FOR(it, &t->peers)
+	{
 		struct bgp_peer *p = LIST_ENTRY(it, struct bgp_peer, group_node);
 
 		if (p->ex.log)
@@ -148,7 +150,7 @@ drop_all(struct rib *r)
 			continue;
 		while (r->nets[net].path)
 			rib_path_remove(r, net, r->nets[net].path);
-		r->nets[net].flags &= (uint8_t)~(NET_DIRTY | NET_DIRTY_OWN);
+		r->nets[net].flags &= (uint8_t) ~(NET_DIRTY | NET_DIRTY_OWN);
 		if (rib_log(r))
 			log_append(r->s, rib_log(r), r, net);
 		rib_net_release(r, net);
@@ -189,7 +191,8 @@ reexport(struct bgp_table *t)
 static bool
 exports_equal(const struct bgp_table_config *a, const struct bgp_table_config *b)
 {
-	return a->key.v == b->key.v && a->local_pref == b->local_pref && a->n_exports == b->n_exports &&
+	return a->key.v == b->key.v && a->local_pref == b->local_pref &&
+	       a->n_exports == b->n_exports &&
 	       !memcmp(a->exports, b->exports, a->n_exports * sizeof(a->exports[0]));
 }
 
@@ -200,7 +203,8 @@ bgp_table_set_exports(struct bgp_table *t, const struct bgp_table_config *cfg)
 	bool decide_again;
 
 	take_config(t, cfg);
-	decide_again = old.multipath != t->cfg.multipath || old.multipath_mixed != t->cfg.multipath_mixed;
+	decide_again = old.multipath != t->cfg.multipath ||
+		       old.multipath_mixed != t->cfg.multipath_mixed;
 	if (!exports_equal(&old, &t->cfg))
 		reexport(t);
 	for (uint32_t net = 1; decide_again && net < t->rib->n_nets; net++)

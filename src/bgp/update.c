@@ -31,7 +31,18 @@ enum {
 	A_LARGE = 32,
 };
 enum { F_OPTIONAL = 0x80, F_TRANSITIVE = 0x40, F_PARTIAL = 0x20, F_EXTENDED = 0x10 };
-enum { E_LIST = 1, E_WELL_KNOWN, E_MISSING, E_FLAGS, E_LENGTH, E_ORIGIN, E_NEXT_HOP = 8, E_OPTIONAL, E_NETWORK, E_PATH };
+enum {
+	E_LIST = 1,
+	E_WELL_KNOWN,
+	E_MISSING,
+	E_FLAGS,
+	E_LENGTH,
+	E_ORIGIN,
+	E_NEXT_HOP = 8,
+	E_OPTIONAL,
+	E_NETWORK,
+	E_PATH
+};
 enum answer { GOOD, DISCARD, WITHDRAW, RESET };
 enum { SEG_SET = 1, SEG_SEQUENCE = 2, TUNNEL_GRE = 2, TUNNEL_ENCAPSULATION = 1 };
 
@@ -375,12 +386,12 @@ parse_unreach(struct parse *p, struct cursor c)
 struct spec {
 	const char *name;
 	enum answer (*parse)(struct parse *p, struct cursor c);
-	uint8_t flags;       /* optional and transitive, as they must be */
-	uint16_t min, max;   /* length; max 0: any */
-	uint8_t unit;        /* length is a multiple of; 0: any */
+	uint8_t flags;     /* optional and transitive, as they must be */
+	uint16_t min, max; /* length; max 0: any */
+	uint8_t unit;      /* length is a multiple of; 0: any */
 	enum answer malformed;
-	bool internal_only;  /* from an external peer: discarded unread */
-	uint8_t subcode;     /* of a bad value */
+	bool internal_only; /* from an external peer: discarded unread */
+	uint8_t subcode;    /* of a bad value */
 };
 
 #define WELL_KNOWN F_TRANSITIVE
@@ -476,7 +487,8 @@ attributes(struct parse *p, struct cursor c)
 		struct cursor v = cur_sub(&c, n);
 
 		if (v.bad) { /* RFC 7606 4: the NLRI field is still found by the total length */
-			complain(p, WITHDRAW, type, E_LIST, "attribute runs past the end of the list");
+			complain(p, WITHDRAW, type, E_LIST,
+				 "attribute runs past the end of the list");
 			return 0;
 		}
 		p->raw = start;

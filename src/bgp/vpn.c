@@ -235,7 +235,8 @@ resync(struct bgp_table *t, struct ext_community rt)
 		for (uint32_t net = 1; net < r->n_nets; net++) {
 			struct net n = r->nets[net];
 			uint32_t best = n.flags & NET_USED ? rank_best(r, net, RANK_ALL) : 0;
-			struct bgp_attr *a = best ? bgp_attr_at(t->s->attrs, r->paths[best].attr) : NULL;
+			struct bgp_attr *a = best ? bgp_attr_at(t->s->attrs, r->paths[best].attr)
+						  : NULL;
 
 			if (a && bgp_attr_has_rt(a, rt))
 				sync_table(t, r, &n, &r->paths[best], a);

@@ -68,7 +68,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	o = (struct bgp_update_options){ .as4 = data[0] & 1, .is_external = data[0] & 2,
+	o = (struct bgp_update_options){ .as4 = data[0] & 1,
+					 .is_external = data[0] & 2,
 					 .families = data[0] >> 2 & 3 };
 	data++;
 	size--;

@@ -53,7 +53,8 @@ on_close(void *ctx, struct bgp_conn *c, const uint8_t *last, size_t n)
 }
 
 static void
-on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths, size_t n)
+on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths,
+	 size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		assert(paths[i].reason == BGP_REASON_NONE);
@@ -85,9 +86,17 @@ static void
 establish(struct fuzz *x, size_t i)
 {
 	struct buf b = { 0 };
-	struct bgp_open o = { .as = bgp_peer_config(x->p[i])->remote_as, .hold = 90, .id = 9 + (uint32_t)i,
-			      .as4 = i != 0, .refresh = true, .families = i ? 2 : 1, .graceful = true,
-			      .notification_bit = true, .restart_s = 60, .gr_families = 3, .gr_forwarding = 3 };
+	struct bgp_open o = { .as = bgp_peer_config(x->p[i])->remote_as,
+			      .hold = 90,
+			      .id = 9 + (uint32_t)i,
+			      .as4 = i != 0,
+			      .refresh = true,
+			      .families = i ? 2 : 1,
+			      .graceful = true,
+			      .notification_bit = true,
+			      .restart_s = 60,
+			      .gr_families = 3,
+			      .gr_forwarding = 3 };
 
 	if (x->c[i])
 		return;
@@ -102,25 +111,37 @@ establish(struct fuzz *x, size_t i)
 static void
 start(struct fuzz *x)
 {
-	struct bgp_speaker_config sc = { .as = { 12076 }, .router_id = 1, .fabric_addr = addr_v4(0x0aff0001),
-					 .hooks = { .ctx = x, .dial = on_dial, .close = on_close,
-						    .route_changed = on_route, .accept_vpn = on_accept } };
+	struct bgp_speaker_config sc = { .as = { 12076 },
+					 .router_id = 1,
+					 .fabric_addr = addr_v4(0x0aff0001),
+					 .hooks = { .ctx = x,
+						    .dial = on_dial,
+						    .close = on_close,
+						    .route_changed = on_route,
+						    .accept_vpn = on_accept } };
 	struct bgp_import imports[2] = { { rt_make(12076, (struct fabric_number){ 1 }), false },
 					 { rt_make(12076, (struct fabric_number){ 2 }), true } };
 
 	x->s = bgp_speaker_create(&sc, x->now);
 	for (unsigned i = 0; i < 2; i++) {
-		struct bgp_table_config tc = { .name = "t", .rd = rd_make(12076, 1, (struct fabric_number){ i + 1 }),
-					       .exports = { rt_make(12076, (struct fabric_number){ i + 1 }) },
-					       .n_exports = 1, .multipath = 4 };
+		struct bgp_table_config tc = {
+			.name = "t",
+			.rd = rd_make(12076, 1, (struct fabric_number){ i + 1 }),
+			.exports = { rt_make(12076, (struct fabric_number){ i + 1 }) },
+			.n_exports = 1,
+			.multipath = 4
+		};
 
 		x->t[i] = bgp_table_create(x->s, &tc);
 		bgp_table_set_imports(x->t[i], imports, 2);
 	}
 	for (unsigned i = 0; i < N_PEERS; i++) {
-		struct bgp_peer_config pc = { .name = "p", .table = i ? NULL : x->t[0],
-					      .remote_as = { i ? 12076 : 65010 }, .is_client = i == 1,
-					      .local = addr_v4(0x0a000002), .remote = addr_v4(0x0a000001 + i * 16),
+		struct bgp_peer_config pc = { .name = "p",
+					      .table = i ? NULL : x->t[0],
+					      .remote_as = { i ? 12076 : 65010 },
+					      .is_client = i == 1,
+					      .local = addr_v4(0x0a000002),
+					      .remote = addr_v4(0x0a000001 + i * 16),
 					      .max_prefixes = 200 };
 
 		x->p[i] = bgp_peer_create(x->s, &pc, NULL);
@@ -186,11 +207,13 @@ step(struct fuzz *x, struct cursor *c)
 		bgp_peer_set_limit(x->p[i], n, x->now);
 		break;
 	case 8:
-		n & 1 ? bgp_peer_bfd_down(x->p[i], x->now) : bgp_peer_reset(x->p[i], "fuzz", x->now);
+		n & 1 ? bgp_peer_bfd_down(x->p[i], x->now)
+		      : bgp_peer_reset(x->p[i], "fuzz", x->now);
 		break;
 	case 9: {
 		struct bgp_import im[2] = { { rt_make(12076, (struct fabric_number){ 1 }), n & 1 },
-					    { rt_make(12076, (struct fabric_number){ 2 }), n & 2 } };
+					    { rt_make(12076, (struct fabric_number){ 2 }),
+					      n & 2 } };
 
 		bgp_table_set_imports(x->t[i & 1], im, (n >> 2) % 3);
 		break;

@@ -59,7 +59,8 @@ on_close(void *ctx, struct bgp_conn *c, const uint8_t *last, size_t n)
 }
 
 static void
-on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths, size_t n)
+on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths,
+	 size_t n)
 {
 	struct model *m = ctx;
 	unsigned i = addr_u32(&p->addr) >> 16 & 0xff;
@@ -86,8 +87,11 @@ static void
 connect_peer(struct model *m, unsigned i)
 {
 	struct buf b = { 0 };
-	struct bgp_open o = { .as = bgp_peer_config(m->p[i])->remote_as, .hold = 90, .id = 100 - i,
-			      .as4 = true, .families = i < CUSTOMERS ? 1 : 2 };
+	struct bgp_open o = { .as = bgp_peer_config(m->p[i])->remote_as,
+			      .hold = 90,
+			      .id = 100 - i,
+			      .as4 = true,
+			      .families = i < CUSTOMERS ? 1 : 2 };
 
 	m->c[i] = bgp_peer_accept(m->p[i], m->now);
 	assert_non_null(m->c[i]);
@@ -100,8 +104,12 @@ connect_peer(struct model *m, unsigned i)
 static void
 model_init(struct model *m, uint64_t seed)
 {
-	struct bgp_speaker_config sc = { .as = { 12076 }, .router_id = 1, .fabric_addr = addr_v4(0x0aff0001),
-					 .hooks = { .ctx = m, .close = on_close, .route_changed = on_route } };
+	struct bgp_speaker_config sc = {
+		.as = { 12076 },
+		.router_id = 1,
+		.fabric_addr = addr_v4(0x0aff0001),
+		.hooks = { .ctx = m, .close = on_close, .route_changed = on_route }
+	};
 	struct bgp_table_config tc = { .name = "t", .rd = { 77 }, .multipath = 4 };
 
 	memset(m, 0, sizeof(*m));
@@ -110,10 +118,14 @@ model_init(struct model *m, uint64_t seed)
 	m->s = bgp_speaker_create(&sc, m->now);
 	m->t = bgp_table_create(m->s, &tc);
 	for (unsigned i = 0; i < PEERS; i++) {
-		struct bgp_peer_config pc = { .name = "p", .table = i < CUSTOMERS ? m->t : NULL,
+		struct bgp_peer_config pc = { .name = "p",
+					      .table = i < CUSTOMERS ? m->t : NULL,
 					      /* two customers of one AS: MED counts between them */
-					      .remote_as = { i >= CUSTOMERS ? 12076 : i == 2 ? 65020 : 65010 },
-					      .is_passive = true, .local = addr_v4(0x0aff0001),
+					      .remote_as = { i >= CUSTOMERS ? 12076
+							     : i == 2       ? 65020
+									    : 65010 },
+					      .is_passive = true,
+					      .local = addr_v4(0x0aff0001),
 					      .remote = addr_v4(0x0aff0010 + i) };
 
 		m->p[i] = bgp_peer_create(m->s, &pc, NULL);
@@ -149,7 +161,8 @@ make_path(struct model *m, uint8_t *path, uint32_t first, struct entry *e)
 }
 
 static void
-send_update(struct model *m, unsigned i, struct bgp_draft *d, const struct bgp_nlri *n, bool is_withdraw)
+send_update(struct model *m, unsigned i, struct bgp_draft *d, const struct bgp_nlri *n,
+	    bool is_withdraw)
 {
 	bool vpn = i >= CUSTOMERS;
 	struct buf b = { 0 };
@@ -199,7 +212,8 @@ change_route(struct model *m)
 	unsigned i = rnd(m, PEERS), x = rnd(m, PREFIXES), rd = rnd(m, RDS);
 	struct entry *e = i < CUSTOMERS ? &m->customer[i][x] : &m->vpn[i - CUSTOMERS][rd][x];
 	struct prefix p = prefix_of(x);
-	struct bgp_nlri n = { i < CUSTOMERS ? (struct rd){ 0 } : (struct rd){ 1000 + rd }, addr_u32(&p.addr), p.len };
+	struct bgp_nlri n = { i < CUSTOMERS ? (struct rd){ 0 } : (struct rd){ 1000 + rd },
+			      addr_u32(&p.addr), p.len };
 	uint8_t path[64], ext[8] = { 0, 2, 0x2f, 0x2c, 0, 0, 0, 0 }, clusters[12];
 	struct bgp_draft d = { .path = path, .ext = ext, .clusters = clusters };
 
@@ -210,7 +224,8 @@ change_route(struct model *m)
 	}
 	*e = (struct entry){ .is_there = true, .local_pref = 100, .router_id = 100 - i };
 	d.next_hop = bgp_peer_config(m->p[i])->remote;
-	d.path_len = make_path(m, path, i < CUSTOMERS ? bgp_peer_config(m->p[i])->remote_as.v : 0, e);
+	d.path_len =
+		make_path(m, path, i < CUSTOMERS ? bgp_peer_config(m->p[i])->remote_as.v : 0, e);
 	d.origin = (uint8_t)(e->origin = rnd(m, 2));
 	if (rnd(m, 2)) {
 		d.has |= BGP_HAS_MED;
@@ -256,7 +271,9 @@ change_imports(struct model *m)
 	for (unsigned r = 0; r < RTS; r++) {
 		m->imports[r] = rnd(m, 2);
 		if (m->imports[r])
-			im[n++] = (struct bgp_import){ rt_make(12076, (struct fabric_number){ r + 1 }), false };
+			im[n++] = (struct bgp_import){
+				rt_make(12076, (struct fabric_number){ r + 1 }), false
+			};
 	}
 	bgp_table_set_imports(m->t, im, n);
 }
@@ -270,21 +287,21 @@ struct choice {
 };
 
 /* Keeps those for which no other is better by the key. */
-#define KEEP(c, n, better)                                                        \
-	do {                                                                      \
-		size_t kept_ = 0;                                                 \
-		struct choice all_[FABRIC * RDS + CUSTOMERS];                     \
-		memcpy(all_, (c), (n) * sizeof(all_[0]));                         \
-		for (size_t i_ = 0; i_ < (n); i_++) {                             \
-			bool lost_ = false;                                       \
-			for (size_t j_ = 0; j_ < (n); j_++) {                     \
+#define KEEP(c, n, better) \
+	do { \
+		size_t kept_ = 0; \
+		struct choice all_[FABRIC * RDS + CUSTOMERS]; \
+		memcpy(all_, (c), (n) * sizeof(all_[0])); \
+		for (size_t i_ = 0; i_ < (n); i_++) { \
+			bool lost_ = false; \
+			for (size_t j_ = 0; j_ < (n); j_++) { \
 				const struct choice *a = &all_[j_], *b = &all_[i_]; \
-				lost_ |= (better);                                \
-			}                                                         \
-			if (!lost_)                                               \
-				(c)[kept_++] = all_[i_];                          \
-		}                                                                 \
-		(n) = kept_;                                                      \
+				lost_ |= (better); \
+			} \
+			if (!lost_) \
+				(c)[kept_++] = all_[i_]; \
+		} \
+		(n) = kept_; \
 	} while (0)
 
 static struct choice
@@ -316,7 +333,8 @@ choices(const struct model *m, unsigned x, struct choice out[])
 
 		for (unsigned i = 0; i < FABRIC; i++)
 			if (m->vpn[i][rd][x].is_there)
-				of_rd[k++] = (struct choice){ &m->vpn[i][rd][x], CUSTOMERS + i, rd, false };
+				of_rd[k++] = (struct choice){ &m->vpn[i][rd][x], CUSTOMERS + i, rd,
+							      false };
 		if (!k)
 			continue;
 		best = best_of(of_rd, k);
@@ -336,15 +354,15 @@ compare(const struct model *m, uint64_t seed, unsigned round)
 		size_t n = choices(m, x, c), got = bgp_table_get(m->t, &p, paths);
 
 		if (got != n || m->told_n[x] != n)
-			fail_msg("seed %lu round %u prefix %u: %zu paths, told %zu, want %zu", (unsigned long)seed,
-				 round, x, got, m->told_n[x], n);
+			fail_msg("seed %lu round %u prefix %u: %zu paths, told %zu, want %zu",
+				 (unsigned long)seed, round, x, got, m->told_n[x], n);
 		if (!n)
 			continue;
 		best = best_of(c, n);
 		if (paths[0].peer != m->p[best.peer] || m->told_peer[x] != m->p[best.peer] ||
 		    (!best.is_external && paths[0].rd.v != 1000 + best.rd))
-			fail_msg("seed %lu round %u prefix %u: best of %zu is another", (unsigned long)seed, round,
-				 x, n);
+			fail_msg("seed %lu round %u prefix %u: best of %zu is another",
+				 (unsigned long)seed, round, x, n);
 	}
 }
 

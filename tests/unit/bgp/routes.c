@@ -15,14 +15,18 @@ struct cloud {
 static struct bgp_peer_config
 customer(struct bgp_table *t, uint32_t remote_as)
 {
-	return (struct bgp_peer_config){ .name = "customer", .table = t, .remote_as = { remote_as } };
+	return (struct bgp_peer_config){ .name = "customer",
+					 .table = t,
+					 .remote_as = { remote_as } };
 }
 
 static struct bgp_peer_config
 fabric(unsigned from, unsigned to)
 {
-	return (struct bgp_peer_config){ .name = "fabric", .remote_as = { 12076 },
-					 .local = addr_v4(0x0aff0001 + from), .remote = addr_v4(0x0aff0001 + to) };
+	return (struct bgp_peer_config){ .name = "fabric",
+					 .remote_as = { 12076 },
+					 .local = addr_v4(0x0aff0001 + from),
+					 .remote = addr_v4(0x0aff0001 + to) };
 }
 
 static void
@@ -40,7 +44,8 @@ cloud_edges(struct cloud *x, bool restarting_a)
 	struct bgp_import vnet[] = { import_of(200) };
 
 	if (!x->w.node[EDGE_A].s) {
-		world_speaker(&x->w, EDGE_A, (struct bgp_speaker_config){ .is_restarting = restarting_a });
+		world_speaker(&x->w, EDGE_A,
+			      (struct bgp_speaker_config){ .is_restarting = restarting_a });
 		x->t[EDGE_A] = make_table(x->w.node[EDGE_A].s, 1, 100, true);
 		bgp_table_set_imports(x->t[EDGE_A], domain, 1);
 		x->vnet_a = make_table(x->w.node[EDGE_A].s, 1, 200, false);
@@ -72,20 +77,29 @@ cloud_make(struct cloud *x)
 	world_speaker(&x->w, HOST, (struct bgp_speaker_config){ 0 });
 	x->t[CE1] = make_table(x->w.node[CE1].s, 1, 1, false);
 	x->t[CE2] = make_table(x->w.node[CE2].s, 1, 1, false);
-	c = (struct bgp_table_config){ .name = "vnet", .rd = rd_make(12076, 9, (struct fabric_number){ 200 }),
+	c = (struct bgp_table_config){ .name = "vnet",
+				       .rd = rd_make(12076, 9, (struct fabric_number){ 200 }),
 				       .key = fabric_key_make((struct fabric_number){ 200 }, 1),
 				       .exports = { rt_make(12076, (struct fabric_number){ 200 }) },
-				       .n_exports = 1, .multipath = 4 };
+				       .n_exports = 1,
+				       .multipath = 4 };
 	x->t[HOST] = bgp_table_create(x->w.node[HOST].s, &c);
 	bgp_table_set_imports(x->t[HOST], &domain, 1);
 
-	world_join(&x->w, CE1, customer(x->t[CE1], 12076), EDGE_A, customer(x->t[EDGE_A], 4200000001), &x->ce1, &x->a_ce1);
-	world_join(&x->w, CE2, customer(x->t[CE2], 12076), EDGE_B, customer(x->t[EDGE_B], 4200000001), &x->ce2, &x->b_ce2);
-	world_join(&x->w, EDGE_A, fabric(EDGE_A, EDGE_B), EDGE_B, fabric(EDGE_B, EDGE_A), &x->a_b, &x->b_a);
-	world_join(&x->w, EDGE_A, fabric(EDGE_A, HOST), HOST, fabric(HOST, EDGE_A), &x->a_host, &x->host_a);
-	world_join(&x->w, EDGE_B, fabric(EDGE_B, HOST), HOST, fabric(HOST, EDGE_B), &x->b_host, &x->host_b);
-	memcpy(all, (struct bgp_peer *[]){ x->ce1, x->a_ce1, x->ce2, x->b_ce2, x->a_b, x->b_a, x->a_host,
-					   x->host_a, x->b_host, x->host_b }, sizeof(all));
+	world_join(&x->w, CE1, customer(x->t[CE1], 12076), EDGE_A,
+		   customer(x->t[EDGE_A], 4200000001), &x->ce1, &x->a_ce1);
+	world_join(&x->w, CE2, customer(x->t[CE2], 12076), EDGE_B,
+		   customer(x->t[EDGE_B], 4200000001), &x->ce2, &x->b_ce2);
+	world_join(&x->w, EDGE_A, fabric(EDGE_A, EDGE_B), EDGE_B, fabric(EDGE_B, EDGE_A), &x->a_b,
+		   &x->b_a);
+	world_join(&x->w, EDGE_A, fabric(EDGE_A, HOST), HOST, fabric(HOST, EDGE_A), &x->a_host,
+		   &x->host_a);
+	world_join(&x->w, EDGE_B, fabric(EDGE_B, HOST), HOST, fabric(HOST, EDGE_B), &x->b_host,
+		   &x->host_b);
+	memcpy(all,
+	       (struct bgp_peer *[]){ x->ce1, x->a_ce1, x->ce2, x->b_ce2, x->a_b, x->b_a, x->a_host,
+				      x->host_a, x->b_host, x->host_b },
+	       sizeof(all));
 	for (size_t i = 0; i < COUNT(all); i++)
 		world_until(&x->w, is_up, all[i], 3000);
 	world_run(&x->w, 100);
@@ -205,7 +219,8 @@ test_imports(void **state)
 	bgp_table_set_imports(other, reach, 1);
 	world_speaker(&x.w, 5, (struct bgp_speaker_config){ .as = { 65020 } });
 	ce = make_table(x.w.node[5].s, 1, 1, false);
-	world_join(&x.w, 5, customer(ce, 12076), EDGE_B, customer(other, 65020), &from_edge, &to_ce);
+	world_join(&x.w, 5, customer(ce, 12076), EDGE_B, customer(other, 65020), &from_edge,
+		   &to_ce);
 	world_until(&x.w, is_up, to_ce, 3000);
 	world_run(&x.w, 10);
 	assert_int_equal(lookup(ce, "10.1.0.0/16", p), 1);
@@ -375,13 +390,19 @@ test_policy(void **state)
 		const char *prefix;
 		enum bgp_reason reason;
 	} cases[] = {
-		{ "0.0.0.0/0", BGP_REASON_NONE },          { "0.0.0.0/1", BGP_REASON_NONE },
-		{ "10.0.0.0/8", BGP_REASON_NONE },         { "10.1.2.3/32", BGP_REASON_NONE },
-		{ "0.1.0.0/16", BGP_REASON_MARTIAN },      { "0.0.0.0/8", BGP_REASON_MARTIAN },
-		{ "127.0.0.1/32", BGP_REASON_MARTIAN },    { "224.0.0.0/4", BGP_REASON_MARTIAN },
-		{ "239.1.1.0/24", BGP_REASON_MARTIAN },    { "240.0.0.0/4", BGP_REASON_MARTIAN },
+		{ "0.0.0.0/0", BGP_REASON_NONE },
+		{ "0.0.0.0/1", BGP_REASON_NONE },
+		{ "10.0.0.0/8", BGP_REASON_NONE },
+		{ "10.1.2.3/32", BGP_REASON_NONE },
+		{ "0.1.0.0/16", BGP_REASON_MARTIAN },
+		{ "0.0.0.0/8", BGP_REASON_MARTIAN },
+		{ "127.0.0.1/32", BGP_REASON_MARTIAN },
+		{ "224.0.0.0/4", BGP_REASON_MARTIAN },
+		{ "239.1.1.0/24", BGP_REASON_MARTIAN },
+		{ "240.0.0.0/4", BGP_REASON_MARTIAN },
 		{ "255.255.255.255/32", BGP_REASON_MARTIAN },
-		{ "192.168.0.0/30", BGP_REASON_LINK_SUBNET }, { "192.168.0.1/32", BGP_REASON_LINK_SUBNET },
+		{ "192.168.0.0/30", BGP_REASON_LINK_SUBNET },
+		{ "192.168.0.1/32", BGP_REASON_LINK_SUBNET },
 		{ "192.168.0.0/29", BGP_REASON_NONE },
 	};
 	struct world w;
@@ -471,7 +492,8 @@ test_helper(void **state)
 	assert_true(p[0].is_stale);
 	assert_int_equal(bgp_table_count(x.t[HOST]), 10);
 
-	world_speaker(&x.w, CE1, (struct bgp_speaker_config){ .as = { 4200000001 }, .is_restarting = true });
+	world_speaker(&x.w, CE1,
+		      (struct bgp_speaker_config){ .as = { 4200000001 }, .is_restarting = true });
 	x.t[CE1] = make_table(x.w.node[CE1].s, 1, 1, false);
 	many(x.t[CE1], 0, 8, BGP_TO_CUSTOMERS);
 	x.ce1 = world_rejoin(&x.w, e, CE1, customer(x.t[CE1], 12076));
@@ -597,7 +619,8 @@ test_unseen_restart(void **state)
 	e = world_end(&x.w, x.ce1);
 	world_cut(&x.w, e, true);
 	world_kill(&x.w, CE1);
-	world_speaker(&x.w, CE1, (struct bgp_speaker_config){ .as = { 4200000001 }, .is_restarting = true });
+	world_speaker(&x.w, CE1,
+		      (struct bgp_speaker_config){ .as = { 4200000001 }, .is_restarting = true });
 	x.t[CE1] = make_table(x.w.node[CE1].s, 1, 1, false);
 	many(x.t[CE1], 0, 10, BGP_TO_CUSTOMERS);
 	x.ce1 = world_rejoin(&x.w, e, CE1, customer(x.t[CE1], 12076));
@@ -609,6 +632,44 @@ test_unseen_restart(void **state)
 	world_fini(&x.w);
 }
 
+/* A gracefully restarted peer that forgets End-of-RIB: stale_s ends it. */
+static void
+test_no_end_of_rib(void **state)
+{
+	struct cloud x;
+	struct end *e;
+	struct bgp_table_config late = { .name = "late" };
+
+	cloud_make(&x);
+	many(x.t[CE1], 0, 10, BGP_TO_CUSTOMERS);
+	world_run(&x.w, 100);
+	e = world_end(&x.w, x.ce1);
+	world_kill(&x.w, CE1);
+	world_run(&x.w, 100);
+	/* its own deferral never ends: another table of it waits for a peer that does not come */
+	world_speaker(&x.w, CE1,
+		      (struct bgp_speaker_config){ .as = { 4200000001 },
+						   .is_restarting = true,
+						   .deferral_ms = 100000000 });
+	x.t[CE1] = bgp_table_create(x.w.node[CE1].s, &late);
+	{
+		struct bgp_peer_config c = customer(x.t[CE1], 65099);
+
+		c.local = addr_v4(0x0a636301);
+		c.remote = addr_v4(0x0a636302);
+		c.is_passive = true;
+		bgp_peer_start(bgp_peer_create(x.w.node[CE1].s, &c, NULL), x.w.now);
+	}
+	x.ce1 = world_rejoin(&x.w, e, CE1, customer(x.t[CE1], 12076));
+	world_until(&x.w, is_up, x.a_ce1, 10000);
+	world_run(&x.w, 350000);
+	assert_int_equal(bgp_table_count(x.t[HOST]), 10);
+	world_run(&x.w, 20000);
+	assert_int_equal(bgp_table_count(x.t[HOST]), 0);
+	assert_true(is_up(x.a_ce1));
+	world_fini(&x.w);
+}
+
 /* A slow reader of a big table, while the table changes under the walk. */
 static void
 test_churn(void **state)
@@ -617,7 +678,8 @@ test_churn(void **state)
 
 	cloud_make(&x);
 	for (unsigned round = 0; round < 30; round++) {
-		many(x.t[CE1], world_random(&x.w, 3000), 3000 + world_random(&x.w, 3000), BGP_TO_CUSTOMERS);
+		many(x.t[CE1], world_random(&x.w, 3000), 3000 + world_random(&x.w, 3000),
+		     BGP_TO_CUSTOMERS);
 		if (round % 7 == 3)
 			world_cut(&x.w, world_end(&x.w, x.a_host), false);
 		world_run(&x.w, world_random(&x.w, 3));
@@ -648,6 +710,7 @@ main(void)
 		cmocka_unit_test(test_restarting),
 		cmocka_unit_test(test_restarting_deadline),
 		cmocka_unit_test(test_unseen_restart),
+		cmocka_unit_test(test_no_end_of_rib),
 		cmocka_unit_test(test_churn),
 	};
 

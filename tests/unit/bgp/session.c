@@ -159,10 +159,12 @@ script_close(void *ctx, struct bgp_conn *c, const uint8_t *last, size_t n)
 }
 
 static void
-script_make(struct script *x)
+script_make_as(struct script *x, uint32_t as)
 {
 	struct bgp_peer_config pc = { .name = "p", .remote_as = { 65010 }, .is_passive = true };
-	struct bgp_speaker_config sc = { .as = { 12076 }, .router_id = 5, .hooks = { .ctx = x, .close = script_close } };
+	struct bgp_speaker_config sc = { .as = { as },
+					 .router_id = 5,
+					 .hooks = { .ctx = x, .close = script_close } };
 
 	memset(x, 0, sizeof(*x));
 	x->now.us = 1;
@@ -175,6 +177,12 @@ script_make(struct script *x)
 	bgp_peer_start(x->p, x->now);
 	x->c = bgp_peer_accept(x->p, x->now);
 	assert_non_null(x->c);
+}
+
+static void
+script_make(struct script *x)
+{
+	script_make_as(x, 12076);
 }
 
 static void
@@ -250,7 +258,8 @@ test_unexpected(void **state)
 		{ 1, FF "\x00\x17\x02\0\0\0\0", 23, 5, 2 },
 		{ 1, FF "\x00\x1d\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\0", 29, 5, 2 },
 		{ 2, FF "\x00\x1d\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\0", 29, 5, 3 },
-		{ 2, "\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x13\x04", 19, 1, 1 },
+		{ 2, "\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x13\x04",
+		  19, 1, 1 },
 		{ 2, FF "\x00\x12\x04", 19, 1, 2 },
 		{ 2, FF "\x10\x01\x02", 19, 1, 2 },
 		{ 2, FF "\x00\x14\x04\0", 20, 1, 2 },
@@ -268,7 +277,8 @@ test_unexpected(void **state)
 		{ 0, FF "\x00\x1f\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\x02\x01\0", 31, 2, 4 },
 		{ 0, FF "\x00\x21\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\x04\x02\x02\x01\x04", 33, 2, 0 },
 		/* only VPNv4 offered where IPv4 unicast is wanted */
-		{ 0, FF "\x00\x25\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\x08\x02\x06\x01\x04\0\x01\0\x80", 37, 2, 7 },
+		{ 0, FF "\x00\x25\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\x08\x02\x06\x01\x04\0\x01\0\x80",
+		  37, 2, 7 },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -295,7 +305,10 @@ test_extended_parameters(void **state)
 	struct buf b = { 0 };
 
 	script_make(&x);
-	buf_put(&b, FF "\x00\x29\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\xff\xff\0\x09\x02\0\x06\x01\x04\0\x01\0\x01", 41);
+	buf_put(&b,
+		FF
+		"\x00\x29\x01\x04\xfd\xf2\0\x5a\0\0\0\x09\xff\xff\0\x09\x02\0\x06\x01\x04\0\x01\0\x01",
+		41);
 	feed(&x, &b);
 	assert_int_equal(state_of(x.p), BGP_OPENCONFIRM);
 	script_fini(&x);
@@ -316,6 +329,30 @@ test_framing(void **state)
 		assert_true(bgp_conn_input(x.c, b.p + i, 1, x.now));
 	assert_int_equal(state_of(x.p), BGP_ESTABLISHED);
 	buf_fini(&b);
+	script_fini(&x);
+}
+
+/* A speaker of 2-byte numbers: our 4-byte one shows as AS_TRANS, with AS4_PATH behind. */
+static void
+test_two_byte_peer(void **state)
+{
+	struct bgp_open o = { .as = { 65010 }, .hold = 90, .id = 9, .families = 1 };
+	struct prefix p = pfx("10.20.0.0/16");
+	struct script x;
+	struct buf b = { 0 };
+	const uint8_t *out;
+	size_t n;
+
+	script_make_as(&x, 4200000000u);
+	bgp_table_originate(x.t, &p, BGP_TO_CUSTOMERS);
+	bgp_open_build(&b, &o);
+	bgp_keepalive_build(&b);
+	feed(&x, &b);
+	assert_int_equal(state_of(x.p), BGP_ESTABLISHED);
+	out = bgp_conn_output(x.c, &n);
+	assert_non_null(out);
+	assert_non_null(memmem(out, n, "\x40\x02\x04\x02\x01\x5b\xa0", 7));
+	assert_non_null(memmem(out, n, "\xc0\x11\x06\x02\x01\xfa\x56\xea\x00", 9));
 	script_fini(&x);
 }
 
@@ -342,10 +379,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_up_and_down),   cmocka_unit_test(test_hold_expires),
-		cmocka_unit_test(test_passive_and_wrong_as), cmocka_unit_test(test_collision),
-		cmocka_unit_test(test_back_off),      cmocka_unit_test(test_unexpected),
-		cmocka_unit_test(test_extended_parameters), cmocka_unit_test(test_framing),
+		cmocka_unit_test(test_up_and_down),
+		cmocka_unit_test(test_hold_expires),
+		cmocka_unit_test(test_passive_and_wrong_as),
+		cmocka_unit_test(test_collision),
+		cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_unexpected),
+		cmocka_unit_test(test_extended_parameters),
+		cmocka_unit_test(test_framing),
+		cmocka_unit_test(test_two_byte_peer),
 		cmocka_unit_test(test_send_hold),
 	};
 

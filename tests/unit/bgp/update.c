@@ -7,8 +7,21 @@
 #include "base/buf.h"
 #include "bgp/message.h"
 
-enum want { USE, WITHDRAWN, DISCARDED, RESET_1 = 100, RESET_2, RESET_3, RESET_4, RESET_5, RESET_6,
-	    RESET_8 = 107, RESET_9, RESET_10, RESET_11 };
+enum want {
+	USE,
+	WITHDRAWN,
+	DISCARDED,
+	RESET_1 = 100,
+	RESET_2,
+	RESET_3,
+	RESET_4,
+	RESET_5,
+	RESET_6,
+	RESET_8 = 107,
+	RESET_9,
+	RESET_10,
+	RESET_11
+};
 
 #define ORIGIN "40 01 01 00 "
 #define PATH "40 02 06 02 01 00 00 fd f2 "
@@ -199,7 +212,8 @@ static int
 parse(const struct test_case *c, struct bgp_fault *f)
 {
 	AUTO_BUF b = { 0 };
-	struct bgp_update_options o = { .as4 = !(c->how & AS2), .is_external = c->how & EXT,
+	struct bgp_update_options o = { .as4 = !(c->how & AS2),
+					.is_external = c->how & EXT,
 					.families = c->how & VPN ? 1 << BGP_VPNV4 : 1 << BGP_IPV4 };
 	uint8_t *exact;
 	int r;
@@ -225,14 +239,17 @@ test_malformed(void **state)
 		const struct test_case *c = &cases[i];
 		struct bgp_fault f = { 0 };
 		int r = parse(c, &f);
-		int got = r < 0 ? RESET_1 + f.subcode - 1 :
-			  update.verdict == BGP_WITHDRAW ? WITHDRAWN : update.n_discarded ? DISCARDED : USE;
+		int got = r < 0                            ? RESET_1 + f.subcode - 1
+			  : update.verdict == BGP_WITHDRAW ? WITHDRAWN
+			  : update.n_discarded             ? DISCARDED
+							   : USE;
 		int want = c->want;
 
 		if (r < 0)
 			assert_int_equal(f.code, BGP_ERR_UPDATE);
 		if (got != want)
-			fail_msg("%s: got %d, want %d (%s)", c->name, got, want, update.why ? update.why : "");
+			fail_msg("%s: got %d, want %d (%s)", c->name, got, want,
+				 update.why ? update.why : "");
 	}
 }
 
@@ -244,12 +261,19 @@ test_structure(void **state)
 		const char *hex;
 		uint8_t subcode; /* 0: fine */
 	} lists[] = {
-		{ "00 00 00 00", 0 },                 { "00 01 00 00 00", 0 },
-		{ "00 03 18 0a 01 00 00", 10 },       { "00 02 00 00", 1 },
-		{ "00 00 00 05 40 01 01 00", 1 },     { "ff ff 00 00", 1 },
-		{ "00 00 ff ff", 1 },                 { "00 00 00 00 21 0a 01 00 00 00", 10 },
-		{ "00 00 00 00 10 0a", 10 },          { "00 02 21 0a 00 00", 10 },
-		{ "00 05 20 0a 01 02 03 00 00", 0 },  { "00", 1 }, { "", 1 },
+		{ "00 00 00 00", 0 },
+		{ "00 01 00 00 00", 0 },
+		{ "00 03 18 0a 01 00 00", 10 },
+		{ "00 02 00 00", 1 },
+		{ "00 00 00 05 40 01 01 00", 1 },
+		{ "ff ff 00 00", 1 },
+		{ "00 00 ff ff", 1 },
+		{ "00 00 00 00 21 0a 01 00 00 00", 10 },
+		{ "00 00 00 00 10 0a", 10 },
+		{ "00 02 21 0a 00 00", 10 },
+		{ "00 05 20 0a 01 02 03 00 00", 0 },
+		{ "00", 1 },
+		{ "", 1 },
 	};
 	struct bgp_update_options o = { .as4 = true, .is_external = true, .families = 1 };
 
@@ -305,12 +329,14 @@ test_as4_merge(void **state)
 	static const struct {
 		const char *attrs, *path;
 	} merges[] = {
-		{ "40 02 08 02 03 fd f2 5b a0 5b a0 c0 11 0a 02 02 00 01 00 01 00 01 00 02 ", "65010 65537 65538" },
+		{ "40 02 08 02 03 fd f2 5b a0 5b a0 c0 11 0a 02 02 00 01 00 01 00 01 00 02 ",
+		  "65010 65537 65538" },
 		{ "40 02 04 02 01 fd f2 c0 11 0a 02 02 00 01 00 01 00 01 00 02 ", "65010" },
 		{ "40 02 04 02 01 5b a0 c0 11 06 02 01 00 01 00 01 ", "65537" },
 		{ "40 02 08 01 01 fd f2 02 01 5b a0 c0 11 06 02 01 00 01 00 01 ", "{65010} 65537" },
 		/* an AGGREGATOR that is not AS_TRANS: the AS4 attributes do not count */
-		{ "40 02 04 02 01 5b a0 c0 07 06 fd f2 01 02 03 04 c0 11 06 02 01 00 01 00 01 ", "23456" },
+		{ "40 02 04 02 01 5b a0 c0 07 06 fd f2 01 02 03 04 c0 11 06 02 01 00 01 00 01 ",
+		  "23456" },
 	};
 
 	for (size_t i = 0; i < COUNT(merges); i++) {
@@ -378,11 +404,17 @@ test_round_trip(void **state)
 
 	for (unsigned i = 0; i < 5000; i++) {
 		AUTO_BUF b = { 0 };
-		struct bgp_draft d = { .origin = (uint8_t)rnd(3), .path = path, .path_len = random_path(path),
-				       .communities = communities, .n_communities = rnd(4) ? 0 : rnd(100),
-				       .ext = ext, .n_ext = rnd(3) ? 0 : rnd(50),
-				       .large = large, .n_large = rnd(3) ? 0 : rnd(40),
-				       .clusters = clusters, .n_clusters = rnd(3) ? 0 : rnd(20) };
+		struct bgp_draft d = { .origin = (uint8_t)rnd(3),
+				       .path = path,
+				       .path_len = random_path(path),
+				       .communities = communities,
+				       .n_communities = rnd(4) ? 0 : rnd(100),
+				       .ext = ext,
+				       .n_ext = rnd(3) ? 0 : rnd(50),
+				       .large = large,
+				       .n_large = rnd(3) ? 0 : rnd(40),
+				       .clusters = clusters,
+				       .n_clusters = rnd(3) ? 0 : rnd(20) };
 		bool as4 = rnd(2);
 		struct bgp_update_options o = { .as4 = as4, .families = 1 };
 		struct bgp_attr *x, *y;
@@ -395,8 +427,9 @@ test_round_trip(void **state)
 		random_bytes(large, sizeof(large));
 		random_bytes(clusters, sizeof(clusters));
 		d.has = BGP_HAS_ORIGIN | BGP_HAS_PATH | BGP_HAS_NEXT_HOP;
-		d.has |= (uint16_t)(rnd(2) * BGP_HAS_MED | rnd(2) * BGP_HAS_LOCAL_PREF | rnd(2) * BGP_HAS_ATOMIC |
-				    rnd(2) * BGP_HAS_ORIGINATOR | rnd(2) * BGP_HAS_AGGREGATOR);
+		d.has |= (uint16_t)(rnd(2) * BGP_HAS_MED | rnd(2) * BGP_HAS_LOCAL_PREF |
+				    rnd(2) * BGP_HAS_ATOMIC | rnd(2) * BGP_HAS_ORIGINATOR |
+				    rnd(2) * BGP_HAS_AGGREGATOR);
 		d.next_hop = addr_v4(0x0a000000 + rnd(1 << 20) + 1);
 		d.med = rnd(UINT32_MAX);
 		d.local_pref = rnd(UINT32_MAX);
@@ -435,9 +468,16 @@ test_open_round_trip(void **state)
 {
 	for (unsigned i = 0; i < 2000; i++) {
 		AUTO_BUF b = { 0 };
-		struct bgp_open o = { .version = 4, .as = { 1 + rnd(UINT32_MAX - 1) }, .hold = (uint16_t)(3 + rnd(65000)),
-				      .id = 1 + rnd(UINT32_MAX - 1), .as4 = true, .refresh = rnd(2), .has_mp = true,
-				      .families = (uint8_t)(1 + rnd(3)), .graceful = rnd(2) }, back;
+		struct bgp_open o = { .version = 4,
+				      .as = { 1 + rnd(UINT32_MAX - 1) },
+				      .hold = (uint16_t)(3 + rnd(65000)),
+				      .id = 1 + rnd(UINT32_MAX - 1),
+				      .as4 = true,
+				      .refresh = rnd(2),
+				      .has_mp = true,
+				      .families = (uint8_t)(1 + rnd(3)),
+				      .graceful = rnd(2) },
+				back;
 		struct bgp_fault f = { 0 };
 		size_t len;
 		enum bgp_type type;
@@ -454,7 +494,8 @@ test_open_round_trip(void **state)
 		assert_int_equal(bgp_header_parse(b.p, &len, &type, &f), 0);
 		assert_int_equal(len, b.n);
 		assert_int_equal(type, BGP_TYPE_OPEN);
-		assert_int_equal(bgp_open_parse(cur_make(b.p + BGP_HEADER, b.n - BGP_HEADER), &back, &f), 0);
+		assert_int_equal(
+			bgp_open_parse(cur_make(b.p + BGP_HEADER, b.n - BGP_HEADER), &back, &f), 0);
 		assert_int_equal(back.as.v, o.as.v);
 		assert_int_equal(back.as2, o.as2);
 		assert_int_equal(back.hold, o.hold);
@@ -476,12 +517,15 @@ test_fault_text(void **state)
 	char text[200];
 
 	bgp_fault_set(&f, BGP_ERR_UPDATE, 11, NULL, 0);
-	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)), "UPDATE message error: malformed AS_PATH");
+	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)),
+			    "UPDATE message error: malformed AS_PATH");
 	bgp_fault_set(&f, BGP_ERR_CEASE, BGP_CEASE_SHUTDOWN, "\x05hello", 6);
 	bgp_fault_harden(&f);
-	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)), "cease: administrative shutdown: \"hello\"");
+	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)),
+			    "cease: administrative shutdown: \"hello\"");
 	bgp_fault_set(&f, BGP_ERR_CEASE, BGP_CEASE_SHUTDOWN, "\xffhi", 3); /* a length that lies */
-	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)), "cease: administrative shutdown: \"hi\"");
+	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)),
+			    "cease: administrative shutdown: \"hi\"");
 	bgp_fault_set(&f, 99, 7, NULL, 0);
 	assert_string_equal(bgp_fault_text(&f, text, sizeof(text)), "code 99 subcode 7");
 	assert_string_equal(bgp_fault_text(&f, text, 9), "code 99 ");
@@ -491,9 +535,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_malformed),   cmocka_unit_test(test_structure),
-		cmocka_unit_test(test_end_of_rib),  cmocka_unit_test(test_as4_merge),
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_open_round_trip),
+		cmocka_unit_test(test_malformed),  cmocka_unit_test(test_structure),
+		cmocka_unit_test(test_end_of_rib), cmocka_unit_test(test_as4_merge),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_open_round_trip),
 		cmocka_unit_test(test_fault_text),
 	};
 

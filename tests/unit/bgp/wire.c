@@ -39,7 +39,8 @@ on_peer(void *ctx, struct bgp_peer *p, enum bgp_state from, enum bgp_state to, c
 }
 
 static void
-on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths, size_t n)
+on_route(void *ctx, struct bgp_table *t, const struct prefix *p, const struct bgp_path *paths,
+	 size_t n)
 {
 	((struct node *)ctx)->n_changed++;
 	for (size_t i = 0; i < n; i++)
@@ -101,7 +102,7 @@ world_speaker(struct world *w, unsigned n, struct bgp_speaker_config cfg)
 	if (!cfg.fabric_addr.family)
 		cfg.fabric_addr = addr_v4(0x0aff0001 + n);
 	cfg.seed = world_random(w, UINT32_MAX);
-	cfg.hooks = (struct bgp_hooks){ node, on_dial, on_close, NULL, on_peer,
+	cfg.hooks = (struct bgp_hooks){ node,     on_dial,  on_close,   NULL,     on_peer,
 					on_route, on_ready, on_warning, on_accept };
 	node->s = bgp_speaker_create(&cfg, w->now);
 	node->due = w->now;

@@ -32,7 +32,7 @@ struct end {
 struct pipe {
 	struct bgp_conn *c[2]; /* dialler, acceptor; NULL: closed by that side */
 	struct end *e[2];
-	struct buf last[2]; /* bytes written at closing */
+	struct buf last[2];      /* bytes written at closing */
 	bool is_used, is_silent; /* silent: swallows everything */
 };
 
