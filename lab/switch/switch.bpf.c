@@ -11,7 +11,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SWITCH_PORTS);
-	__uint(key_size, sizeof(__u32)); /* ifindex */
+	__uint(key_size, sizeof(__u32));   /* ifindex */
 	__uint(value_size, sizeof(__u32)); /* slot */
 } ifs SEC(".maps");
 

@@ -150,8 +150,9 @@ port_add(struct labswitch *w, const char *name, const struct switch_port *p, str
 		return err_errno(e, "interface %s", name);
 	}
 	for (uint32_t k = 1; k < SWITCH_PORTS; k++)
-		if (k != i && w->port[k].name[0] && w->port[k].p.trunk && p->trunk == w->port[k].p.trunk &&
-		    p->s == w->port[k].p.s && p->c == w->port[k].p.c) {
+		if (k != i && w->port[k].name[0] && w->port[k].p.trunk &&
+		    p->trunk == w->port[k].p.trunk && p->s == w->port[k].p.s &&
+		    p->c == w->port[k].p.c) {
 			w->port[i].name[0] = 0;
 			return err_set(e, -EEXIST, "tags %u.%u lead to %s", p->s, p->c,
 				       w->port[k].name);
@@ -472,8 +473,7 @@ client_serve(struct labswitch *w, int fd)
 
 /* --- The daemon -------------------------------------------------------------------------------- */
 
-static int PRINTF(2, 0)
-log_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
+static int PRINTF(2, 0) log_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	return 0;
 }
@@ -619,7 +619,8 @@ main_run(int argc, char **argv)
 	for (int i = 2; i < argc; i += 2) {
 		if (i + 1 < argc && !strcmp(argv[i], "--socket"))
 			path = argv[i + 1];
-		else if (i + 1 < argc && !strcmp(argv[i], "--trunk") && n_trunks < (int)COUNT(trunks))
+		else if (i + 1 < argc && !strcmp(argv[i], "--trunk") &&
+			 n_trunks < (int)COUNT(trunks))
 			trunks[n_trunks++] = argv[i + 1];
 		else
 			return usage();
@@ -664,7 +665,8 @@ main_ctl(int argc, char **argv)
 	while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
 		buf_put(&answer, chunk, (size_t)n);
 	if (answer.n < 3 || memcmp(answer.p, "ok\n", 3)) {
-		fprintf(stderr, "wayleave-labswitch: %s", answer.n ? buf_str(&answer) : "no answer\n");
+		fprintf(stderr, "wayleave-labswitch: %s",
+			answer.n ? buf_str(&answer) : "no answer\n");
 		return 1;
 	}
 	fwrite(answer.p + 3, 1, answer.n - 3, stdout);

@@ -63,8 +63,7 @@ blocks_claim(struct blocks *b, uint32_t at, uint32_t n)
 			continue;
 		extent_remove(b, i);
 		if (x.at + x.n > at + n)
-			extent_insert(b, i,
-				      (struct blocks_extent){ at + n, x.at + x.n - at - n });
+			extent_insert(b, i, (struct blocks_extent){ at + n, x.at + x.n - at - n });
 		if (at > x.at)
 			extent_insert(b, i, (struct blocks_extent){ x.at, at - x.at });
 		return true;

@@ -26,7 +26,7 @@ struct datapath_edge {
 	struct dp_domain_drops *drops;
 	uint32_t n_domains, n_nhs, n_policers;
 	struct pool domain_pool, nh_pool, policer_pool;
-	struct map slot_of;   /* domain number -> slot */
+	struct map slot_of;    /* domain number -> slot */
 	struct map policer_of; /* policer owner -> index */
 	struct nh_list *nh_of; /* by slot: next hops that carry its number */
 	uint8_t *domain_kept, *policer_kept;
@@ -112,7 +112,8 @@ tag_row(struct datapath_edge *d, uint32_t trunk, uint32_t s)
 static bool
 tag_is_of(const struct dp_domain *r, uint32_t trunk, uint32_t s, uint64_t word)
 {
-	return r->number && r->trunk == trunk && r->s == s && (0x8000u | r->c) == DP_TAG_INNER(word);
+	return r->number && r->trunk == trunk && r->s == s &&
+	       (0x8000u | r->c) == DP_TAG_INNER(word);
 }
 
 /* Roots that a predecessor died writing or removing: they must agree with a domain's record. */
@@ -291,8 +292,8 @@ datapath_edge_usage(const struct datapath_edge *d, struct datapath_usage *ret)
 
 	ret[n++] = (struct datapath_usage){ "domains", d->n_domains - 1 - d->domain_pool.n,
 					    d->n_domains - 1 };
-	ret[n++] = (struct datapath_usage){ "next hops", d->n_nhs - 1 - d->nh_pool.n,
-					    d->n_nhs - 1 };
+	ret[n++] =
+		(struct datapath_usage){ "next hops", d->n_nhs - 1 - d->nh_pool.n, d->n_nhs - 1 };
 	ret[n++] = (struct datapath_usage){ "policers", d->n_policers - 1 - d->policer_pool.n,
 					    d->n_policers - 1 };
 	return n;
@@ -449,8 +450,7 @@ domain_check(const struct datapath_edge *d, const struct datapath_domain *c, str
 		return err_set(e, -EINVAL, "domain %u: tags %04x %u.%u", number, c->tpid, c->s.v,
 			       c->c.v);
 	if (c->local.family != NET_V4 || c->peer.family != NET_V4 || c->subnet_len < 8 ||
-	    c->subnet_len > 31 ||
-	    !prefix_contains(&local, &c->peer))
+	    c->subnet_len > 31 || !prefix_contains(&local, &c->peer))
 		return err_set(e, -EINVAL, "domain %u: addresses of its link", number);
 	for (int i = 0; i < DP_DIRECTIONS; i++)
 		if (!policer_of(d, policer_owner(c->circuit, i)))
@@ -493,8 +493,8 @@ tag_claim(struct datapath_edge *d, const struct datapath_domain *c, uint32_t slo
 	uint32_t holder = w ? DP_TAG_SLOT(*w) : 0;
 
 	if (holder && holder != slot && !d->domain_kept[holder]) {
-		datapath_edge_domain_remove(
-			d, (struct fabric_number){ d->domains[holder].number }, (struct mono){ 0 });
+		datapath_edge_domain_remove(d, (struct fabric_number){ d->domains[holder].number },
+					    (struct mono){ 0 });
 		holder = 0;
 	}
 	if (!w)
@@ -648,11 +648,14 @@ datapath_edge_domain_drops(struct datapath_edge *d, struct fabric_number number,
 
 /* The domain's next hop of this content, made if need be. 0: none free. */
 static uint32_t
-nh_get(struct datapath_edge *d, uint32_t slot, enum datapath_via via, uint16_t pair, uint32_t backup)
+nh_get(struct datapath_edge *d, uint32_t slot, enum datapath_via via, uint16_t pair,
+       uint32_t backup)
 {
 	const struct dp_domain *r = &d->domains[slot];
 	struct nh_list *l = &d->nh_of[slot];
-	struct dp_nh want = { .owner = r->number, .kind = DP_NH_CE, .link = r->link, .backup = backup };
+	struct dp_nh want = {
+		.owner = r->number, .kind = DP_NH_CE, .link = r->link, .backup = backup
+	};
 	uint32_t at;
 
 	if (via == DATAPATH_VIA_PAIR) {
@@ -786,7 +789,8 @@ datapath_edge_table_lookup(struct datapath_edge *d, struct fabric_number number,
 			   const struct addr *a, struct datapath_route *ret)
 {
 	uint32_t slot = slot_of(d, number.v);
-	uint32_t r = slot && a->family == NET_V4 ? tables_find(&d->t, slot, number.v, addr_u32(a)) : 0;
+	uint32_t r = slot && a->family == NET_V4 ? tables_find(&d->t, slot, number.v, addr_u32(a))
+						 : 0;
 
 	*ret = (struct datapath_route){ .kind = (enum dp_kind)DP_RESULT_KIND(r) };
 	if (ret->kind == DP_KIND_VNET)

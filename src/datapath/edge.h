@@ -32,11 +32,11 @@ size_t datapath_edge_usage(const struct datapath_edge *d, struct datapath_usage 
 /* --- The underlay ------------------------------------------------------------------------------ */
 
 struct datapath_node {
-	uint16_t number;         /* 1..4095 */
-	struct addr address[4];  /* own underlay addresses; [0] ends the tunnels; family 0: unused */
-	uint16_t tcp_port[8];    /* TCP services besides BGP, as server or client; 0: unused */
-	uint16_t mtu;            /* of the fabric, e.g. 1600 */
-	struct mac vswitch;      /* hosts only */
+	uint16_t number;        /* 1..4095 */
+	struct addr address[4]; /* own underlay addresses; [0] ends the tunnels; family 0: unused */
+	uint16_t tcp_port[8];   /* TCP services besides BGP, as server or client; 0: unused */
+	uint16_t mtu;           /* of the fabric, e.g. 1600 */
+	struct mac vswitch;     /* hosts only */
 };
 int datapath_edge_node_set(struct datapath_edge *d, const struct datapath_node *n, struct err *e);
 
@@ -60,8 +60,8 @@ void datapath_edge_tunnel_remove(struct datapath_edge *d, uint16_t node, struct 
 
 /* --- VNets and their addresses ----------------------------------------------------------------- */
 
-int datapath_edge_vnet_put(struct datapath_edge *d, struct fabric_number vnet, struct fabric_key key,
-			   struct err *e);
+int datapath_edge_vnet_put(struct datapath_edge *d, struct fabric_number vnet,
+			   struct fabric_key key, struct err *e);
 /* Also its addresses. */
 void datapath_edge_vnet_remove(struct datapath_edge *d, struct fabric_number vnet, struct mono now);
 /* The address lives on that node. Moving it is one store. */
@@ -85,14 +85,14 @@ int datapath_edge_circuit_remove(struct datapath_edge *d, uint32_t id, struct mo
 struct datapath_domain {
 	struct fabric_number number;
 	struct fabric_key key;
-	uint32_t circuit;         /* put before */
-	uint32_t trunk;           /* port, 1.. */
-	struct vlan s, c;         /* S 0: untagged port; C 0: one tag only */
-	uint16_t tpid;            /* of the outer tag: 0x88a8 or 0x8100 */
-	struct addr local, peer;  /* IPv4 */
+	uint32_t circuit;        /* put before */
+	uint32_t trunk;          /* port, 1.. */
+	struct vlan s, c;        /* S 0: untagged port; C 0: one tag only */
+	uint16_t tpid;           /* of the outer tag: 0x88a8 or 0x8100 */
+	struct addr local, peer; /* IPv4 */
 	uint8_t subnet_len;
-	uint16_t mtu;             /* largest IP packet to the customer; 0: any */
-	struct mac mac;           /* of the inner end of the veth (peer0): what the CE talks to */
+	uint16_t mtu;   /* largest IP packet to the customer; 0: any */
+	struct mac mac; /* of the inner end of the veth (peer0): what the CE talks to */
 };
 /* New or changed. -EEXIST when another domain has these tags. */
 int datapath_edge_domain_put(struct datapath_edge *d, const struct datapath_domain *c,

@@ -53,7 +53,7 @@ static void
 slot_clear(struct exact *x, uint32_t b, uint32_t s)
 {
 	write64(&x->bucket[b].slot[s].key, 0);
-	x->kept[b] &= (uint8_t)~(1u << s);
+	x->kept[b] &= (uint8_t) ~(1u << s);
 }
 
 static void

@@ -86,8 +86,8 @@ epochs_passed(struct grace *g)
 }
 
 struct mono
-grace_tick(struct grace *g, struct mono now,
-	   void (*release)(void *ctx, const struct grace_item *i), void *ctx)
+grace_tick(struct grace *g, struct mono now, void (*release)(void *ctx, const struct grace_item *i),
+	   void *ctx)
 {
 	if (!g->waiting.n)
 		return MONO_NEVER;

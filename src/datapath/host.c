@@ -18,7 +18,7 @@ struct datapath_host {
 	struct dp_group *groups;
 	uint32_t n_nics, n_groups;
 	struct pool nic_pool, group_pool, table_pool;
-	struct map slot_of; /* NIC id -> slot */
+	struct map slot_of;           /* NIC id -> slot */
 	struct group_list *groups_of; /* by table: groups that carry its VNet's number */
 	uint32_t *vnet_of;            /* by table; 0 free */
 	uint8_t *nic_kept;
@@ -390,8 +390,7 @@ datapath_host_nic_put(struct datapath_host *d, const struct datapath_nic *n, uin
 	memcpy(&r.subnet_be, n->subnet.addr.b, 4);
 	r.mask_be = htonl(UINT32_MAX << (32 - n->subnet.len));
 	for (int i = 0; i < DP_DIRECTIONS; i++)
-		r.meter[i] = meters_get(&d->t.meters, n->id, i, 0, &d->t.grace,
-					(struct mono){ 0 });
+		r.meter[i] = meters_get(&d->t.meters, n->id, i, 0, &d->t.grace, (struct mono){ 0 });
 	write_words(&d->nics[slot], &r, sizeof(r));
 	if (is_new)
 		map_put(&d->slot_of, &n->id, sizeof(n->id), (void *)(uintptr_t)slot);
@@ -539,8 +538,8 @@ datapath_host_table_lookup(struct datapath_host *d, struct fabric_number vnet, c
 			   struct datapath_host_route *ret)
 {
 	uint32_t table = table_of(d, vnet.v);
-	uint32_t r = table && a->family == NET_V4 ? tables_find(&d->t, table, vnet.v, addr_u32(a)) :
-						    0;
+	uint32_t r = table && a->family == NET_V4 ? tables_find(&d->t, table, vnet.v, addr_u32(a))
+						  : 0;
 
 	*ret = (struct datapath_host_route){ .kind = (enum dp_kind)DP_RESULT_KIND(r) };
 	if (ret->kind == DP_KIND_VNET)

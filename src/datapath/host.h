@@ -25,8 +25,8 @@ int datapath_host_tunnel_put(struct datapath_host *d, const struct datapath_tunn
 			     struct err *e);
 void datapath_host_tunnel_remove(struct datapath_host *d, uint16_t node, struct mono now);
 
-int datapath_host_vnet_put(struct datapath_host *d, struct fabric_number vnet, struct fabric_key key,
-			   struct err *e);
+int datapath_host_vnet_put(struct datapath_host *d, struct fabric_number vnet,
+			   struct fabric_key key, struct err *e);
 /* Also its remote addresses and its table. Its NICs must be gone: -EBUSY. */
 int datapath_host_vnet_remove(struct datapath_host *d, struct fabric_number vnet, struct mono now);
 /* An address of the VNet on another host. -EEXIST while a local NIC has it. */
@@ -62,8 +62,8 @@ struct datapath_path {
 };
 struct datapath_host_route {
 	struct prefix prefix;
-	enum dp_kind kind;         /* VNET, GROUP, BLACKHOLE */
-	struct fabric_number vnet; /* VNET */
+	enum dp_kind kind;                           /* VNET, GROUP, BLACKHOLE */
+	struct fabric_number vnet;                   /* VNET */
 	struct datapath_path path[DP_GROUP_MEMBERS]; /* GROUP: equal cost; those whose node's link
 						      * is up share the flows */
 	unsigned n_paths;

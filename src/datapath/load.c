@@ -70,8 +70,7 @@ datapath_sizes_default(enum datapath_role role)
 }
 
 /* Quiet: what went wrong travels up in struct err, by errno. */
-static int PRINTF(2, 0)
-log_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
+static int PRINTF(2, 0) log_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	if (level == LIBBPF_WARN && getenv("WAYLEAVE_BPF_LOG"))
 		return vfprintf(stderr, fmt, args);
@@ -100,7 +99,7 @@ directory_make(const char *dir, struct err *e)
 }
 
 static const char *PRINTF(3, 4)
-path_in(const struct datapath_load *l, char out[PATH_MAX], const char *fmt, ...)
+	path_in(const struct datapath_load *l, char out[PATH_MAX], const char *fmt, ...)
 {
 	va_list args;
 	int n = snprintf(out, PATH_MAX, "%s/", l->dir);
@@ -194,7 +193,8 @@ constants_set(struct datapath_load *l, struct err *e)
 	};
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, l->object) {
+	bpf_object__for_each_map(map, l->object)
+	{
 		int r;
 
 		if (!strstr(bpf_map__name(map), ".rodata"))
@@ -222,9 +222,9 @@ datapath_load_open(const char *dir, enum datapath_role role, const struct dp_siz
 	r = sizes_choose(l, role, sizes, e);
 	if (r < 0)
 		return r;
-	l->object = role == DATAPATH_EDGE ?
-			    bpf_object__open_mem(edge_object, sizeof(edge_object), NULL) :
-			    bpf_object__open_mem(host_object, sizeof(host_object), NULL);
+	l->object = role == DATAPATH_EDGE
+			    ? bpf_object__open_mem(edge_object, sizeof(edge_object), NULL)
+			    : bpf_object__open_mem(host_object, sizeof(host_object), NULL);
 	if (!l->object)
 		return err_errno(e, "open the packet programs");
 	r = constants_set(l, e);

@@ -217,7 +217,8 @@ array_map(struct datapath_maps *m, enum dp_map map, int fd, struct err *e)
 	int prot = map == DP_MAP_SIZES ? PROT_READ : PROT_READ | PROT_WRITE;
 	void *p;
 
-	m->length[map] = page_round(datapath_map_element(map) * datapath_map_entries(map, &m->sizes));
+	m->length[map] =
+		page_round(datapath_map_element(map) * datapath_map_entries(map, &m->sizes));
 	p = mmap(NULL, m->length[map], prot, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_errno(e, "mmap of map %s", map_names[map]);

@@ -66,4 +66,5 @@ struct datapath_unknown {
 	uint64_t packets;
 	struct mono first, last;
 };
-size_t datapath_unknown_list(const struct datapath_maps *m, struct datapath_unknown *ret, size_t cap);
+size_t datapath_unknown_list(const struct datapath_maps *m, struct datapath_unknown *ret,
+			     size_t cap);

@@ -159,8 +159,8 @@ meters_sum(const struct meters *m, uint32_t slot, uint64_t *ret_bytes, uint64_t 
 }
 
 void
-meters_sweep(struct meters *m, bool (*want)(void *ctx, uint32_t owner), void *ctx,
-	     struct grace *g, struct mono now)
+meters_sweep(struct meters *m, bool (*want)(void *ctx, uint32_t owner), void *ctx, struct grace *g,
+	     struct mono now)
 {
 	for (uint32_t i = 1; i < m->n; i++)
 		if (m->slot[i].state == DP_METER_LIVE && !want(ctx, m->slot[i].owner))

@@ -9,9 +9,9 @@ struct meters {
 	struct dp_meter_slot *slot;
 	struct dp_meter *count; /* per CPU: count[cpu * n + slot] */
 	uint32_t n, n_cpu;
-	uint32_t next;       /* where to look for a free slot */
-	struct map live;     /* (owner, direction) -> slot + 1 */
-	uint8_t *is_final;   /* retired and out of use */
+	uint32_t next;     /* where to look for a free slot */
+	struct map live;   /* (owner, direction) -> slot + 1 */
+	uint8_t *is_final; /* retired and out of use */
 };
 
 void meters_init(struct meters *m, struct datapath_maps *maps);

@@ -162,9 +162,9 @@ _Static_assert(sizeof(struct dp_sizes) == 128, "dp_sizes");
 /* This node on the underlay. One element. */
 struct dp_node {
 	dp_u32 address_be[4]; /* own underlay addresses; GRE ends at [0] */
-	dp_u16 tcp_port[8];   /* further TCP services, as server or client (agents' TLS); 0 unused */
-	dp_u16 mtu;           /* largest IP packet on the fabric */
-	dp_u16 number;        /* node number */
+	dp_u16 tcp_port[8]; /* further TCP services, as server or client (agents' TLS); 0 unused */
+	dp_u16 mtu;         /* largest IP packet on the fabric */
+	dp_u16 number;      /* node number */
 	dp_u32 flags;
 	dp_u64 vswitch_mac; /* hosts: the one MAC of the vSwitch */
 	dp_u32 pad[16];
@@ -176,10 +176,10 @@ _Static_assert(sizeof(struct dp_node) == 112, "dp_node");
 enum dp_if_kind { DP_IF_NONE, DP_IF_TRUNK, DP_IF_FABRIC, DP_IF_DOMAIN, DP_IF_NIC };
 #define DP_IF_PROBES 8
 #define DP_IF_WORD(ifindex, kind, value) \
-	((dp_u64)(ifindex) << 32 | (dp_u64)(kind) << 28 | ((value) & 0x0fffffffu))
+	((dp_u64)(ifindex) << 32 | (dp_u64)(kind) << 28 | ((value)&0x0fffffffu))
 #define DP_IF_INDEX(w) ((dp_u32)((w) >> 32))
 #define DP_IF_KIND(w) ((dp_u32)(w) >> 28)
-#define DP_IF_VALUE(w) ((dp_u32)(w) & 0x0fffffffu)
+#define DP_IF_VALUE(w) ((dp_u32)(w)&0x0fffffffu)
 /* value: TRUNK its port (1..), DOMAIN the domain's fabric number, NIC its slot. */
 
 /* Ports (index into `tx`): 0 the fabric, from 1 the edge's trunks or the host's NIC slots. */
@@ -192,7 +192,7 @@ struct dp_tag_row {
 	dp_u64 word[4];
 };
 #define DP_TAG_WORD(slot, c) ((dp_u64)(slot) << 32 | 0x8000u | (c))
-#define DP_TAG_INNER(w) ((dp_u32)(w) & 0xffffu) /* with the valid bit */
+#define DP_TAG_INNER(w) ((dp_u32)(w)&0xffffu) /* with the valid bit */
 #define DP_TAG_SLOT(w) ((dp_u32)((w) >> 32))
 
 /* A MAC in one word, so that a change is one store: bytes 0..5 as on the wire, then DP_MAC_VALID. */
@@ -221,7 +221,7 @@ _Static_assert(sizeof(struct dp_domain) == 128, "dp_domain");
 /* Fabric number -> local meaning, indexed by number, compared by full key. */
 enum dp_number_kind { DP_NUMBER_NONE, DP_NUMBER_DOMAIN, DP_NUMBER_VNET };
 #define DP_NUMBER_WORD(key, kind, index) \
-	((dp_u64)(kind) << 60 | (dp_u64)((index) & 0x0fffffffu) << 32 | (dp_u32)(key))
+	((dp_u64)(kind) << 60 | (dp_u64)((index)&0x0fffffffu) << 32 | (dp_u32)(key))
 #define DP_NUMBER_KEY(w) ((dp_u32)(w))
 #define DP_NUMBER_KIND(w) ((dp_u32)((w) >> 60))
 #define DP_NUMBER_INDEX(w) ((dp_u32)((w) >> 32) & 0x0fffffffu)
@@ -244,7 +244,7 @@ _Static_assert(sizeof(struct dp_exact_bucket) == 64, "dp_exact_bucket");
 #define DP_SPACE_NODES 0
 /* Value: on edges and for remote NICs the node; for a local NIC its slot. */
 #define DP_EXACT_LOCAL (1ull << 32)
-#define DP_EXACT_NODE(v) ((dp_u32)(v) & 0xffffu)
+#define DP_EXACT_NODE(v) ((dp_u32)(v)&0xffffu)
 #define DP_EXACT_NIC(v) ((dp_u32)(v))
 
 static inline dp_u32
@@ -319,9 +319,9 @@ enum dp_kind {
 	DP_KIND_BLACKHOLE, /* drop */
 };
 #define DP_RESULT_SOURCE (1u << 31)
-#define DP_RESULT(kind, value) ((dp_u32)(kind) << 28 | ((value) & 0x0fffffffu))
+#define DP_RESULT(kind, value) ((dp_u32)(kind) << 28 | ((value)&0x0fffffffu))
 #define DP_RESULT_KIND(r) ((r) >> 28 & 7u)
-#define DP_RESULT_VALUE(r) ((r) & 0x0fffffffu)
+#define DP_RESULT_VALUE(r) ((r)&0x0fffffffu)
 
 /* A way out of an edge's domain. Index 0 is never used. */
 enum dp_nh_kind { DP_NH_FREE, DP_NH_CE, DP_NH_TUNNEL };
@@ -353,7 +353,7 @@ _Static_assert(sizeof(struct dp_group) == 128, "dp_group");
 struct dp_nic {
 	dp_u32 vnet, table; /* VNet number (0: free), index into vroots */
 	dp_u64 mac;
-	dp_u32 subnet_be, mask_be; /* ARP is answered inside */
+	dp_u32 subnet_be, mask_be;   /* ARP is answered inside */
 	dp_u32 meter[DP_DIRECTIONS]; /* IN: from the NIC; OUT: to it */
 	dp_u32 mtu;
 	dp_u32 owner; /* hash or number the daemon knows it by */

@@ -43,9 +43,9 @@ flatten(struct stree *t, const struct stree_prefix *p, size_t n)
 
 		for (; stack[top].end <= p[i].first; top--)
 			range_emit(t, stack[top].end, stack[top - 1].result);
-		stack[top + 1] = (struct cover){
-			end, p[i].inherits ? stack[top].result | DP_RESULT_SOURCE : p[i].result
-		};
+		stack[top + 1] = (struct cover){ end, p[i].inherits
+							      ? stack[top].result | DP_RESULT_SOURCE
+							      : p[i].result };
 		top++;
 		range_emit(t, p[i].first, stack[top].result);
 	}

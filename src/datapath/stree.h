@@ -8,7 +8,7 @@
 struct stree_prefix {
 	uint32_t first; /* CPU order, no host bits */
 	uint8_t len;
-	bool inherits;   /* result is that of the covering prefix, with the source bit added */
+	bool inherits; /* result is that of the covering prefix, with the source bit added */
 	uint32_t result;
 };
 struct stree {

@@ -281,7 +281,8 @@ header_sum(uint32_t local_be, uint32_t remote_be)
 {
 	uint32_t s = htons(0x4500) + htons(0x4000) + htons(64 << 8 | IPPROTO_GRE);
 
-	return s + (local_be & 0xffff) + (local_be >> 16) + (remote_be & 0xffff) + (remote_be >> 16);
+	return s + (local_be & 0xffff) + (local_be >> 16) + (remote_be & 0xffff) +
+	       (remote_be >> 16);
 }
 
 int
@@ -340,8 +341,7 @@ tables_tunnel_remove(struct tables *t, uint16_t node)
 bool
 tables_number_is(const struct tables *t, uint32_t number, enum dp_number_kind kind)
 {
-	return number && number < t->sizes->n_numbers &&
-	       DP_NUMBER_KIND(t->numbers[number]) == kind;
+	return number && number < t->sizes->n_numbers && DP_NUMBER_KIND(t->numbers[number]) == kind;
 }
 
 uint32_t

@@ -70,7 +70,7 @@ bool tables_number_is(const struct tables *t, uint32_t number, enum dp_number_ki
 uint32_t tables_number_index(const struct tables *t, uint32_t number, enum dp_number_kind kind);
 
 /* -EAGAIN: no room until freed lines have had their grace. */
-int tables_commit(struct tables *t, uint32_t table, uint32_t owner, struct stree_prefix *p, size_t n,
-		  struct mono now, struct err *e);
+int tables_commit(struct tables *t, uint32_t table, uint32_t owner, struct stree_prefix *p,
+		  size_t n, struct mono now, struct err *e);
 void tables_drop(struct tables *t, uint32_t table, struct mono now);
 uint32_t tables_find(const struct tables *t, uint32_t table, uint32_t owner, uint32_t addr);

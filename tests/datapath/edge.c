@@ -54,12 +54,20 @@ routes_commit(void)
 		{ .prefix = net4(10, 1, 0, 0, 16), .kind = DP_KIND_VNET, .vnet = vnet },
 		{ .prefix = net4(10, 2, 0, 0, 16), .kind = DP_KIND_VNET, .vnet = { 502 } },
 		{ .prefix = net4(10, 66, 0, 0, 16), .kind = DP_KIND_BLACKHOLE },
-		{ .prefix = net4(192, 168, 1, 0, 24), .kind = DP_KIND_CUSTOMER,
-		  .via = DATAPATH_VIA_CE, .backup = DATAPATH_VIA_PAIR, .pair = 2 },
-		{ .prefix = net4(192, 168, 2, 0, 24), .kind = DP_KIND_CUSTOMER,
-		  .via = DATAPATH_VIA_PAIR, .backup = DATAPATH_VIA_CE, .pair = 2 },
-		{ .prefix = net4(192, 168, 3, 0, 24), .kind = DP_KIND_CUSTOMER,
-		  .via = DATAPATH_VIA_PAIR, .pair = 2 },
+		{ .prefix = net4(192, 168, 1, 0, 24),
+		  .kind = DP_KIND_CUSTOMER,
+		  .via = DATAPATH_VIA_CE,
+		  .backup = DATAPATH_VIA_PAIR,
+		  .pair = 2 },
+		{ .prefix = net4(192, 168, 2, 0, 24),
+		  .kind = DP_KIND_CUSTOMER,
+		  .via = DATAPATH_VIA_PAIR,
+		  .backup = DATAPATH_VIA_CE,
+		  .pair = 2 },
+		{ .prefix = net4(192, 168, 3, 0, 24),
+		  .kind = DP_KIND_CUSTOMER,
+		  .via = DATAPATH_VIA_PAIR,
+		  .pair = 2 },
 		{ .prefix = net4(192, 168, 4, 0, 24), .lingers = true },
 	};
 
@@ -342,7 +350,7 @@ test_repair(void **state)
 	assert_int_equal(p.b[15], 0x28);
 	assert_int_equal(at32(&p, 38), domain_key() | FABRIC_KEY_LOCAL_ONLY);
 	assert_memory_equal(p.b + 42, in.b + 42, in.n - 42); /* TTL too */
-	p = from_host(NIC, BEYOND); /* best by the pair anyway */
+	p = from_host(NIC, BEYOND);                          /* best by the pair anyway */
 	assert_verdict(&rig, "edge_fabric", &p, XDP_REDIRECT);
 	PLAN_OK(datapath_edge_meter_read(d, domain, DP_OUT, &after));
 	assert_int_equal(after.bytes, before.bytes);
@@ -395,9 +403,9 @@ static void
 test_sources(void **state)
 {
 	struct packet good[] = {
-		from_customer(PEER, NIC),      from_customer(CUSTOMER, NIC),
-		from_customer(BEYOND, NIC),    from_customer(PAIR_ONLY, NIC),
-		from_customer(LINGERS, NIC),   icmp_error(ip4(7, 7, 7, 7), NIC, NIC, CUSTOMER),
+		from_customer(PEER, NIC),    from_customer(CUSTOMER, NIC),
+		from_customer(BEYOND, NIC),  from_customer(PAIR_ONLY, NIC),
+		from_customer(LINGERS, NIC), icmp_error(ip4(7, 7, 7, 7), NIC, NIC, CUSTOMER),
 	};
 	struct packet bad[] = {
 		from_customer(ip4(7, 7, 7, 7), NIC),
@@ -629,7 +637,8 @@ test_fabric_inner(void **state)
 static void
 test_control_rates(void **state)
 {
-	struct packet ping = control(PEER, 1, 0x0800, 0, 64), bgp = control(PEER, 6, 40000, 179, 64);
+	struct packet ping = control(PEER, 1, 0x0800, 0, 64),
+		      bgp = control(PEER, 6, 40000, 179, 64);
 	struct packet arp = tagged_as(0x88a8, S, C, &broadcast, 0x0806), p;
 	const struct {
 		struct packet *packet;
@@ -730,7 +739,8 @@ test_lookup_as_in_c(void **state)
 		n++;
 	}
 	r[n - 1] = (struct datapath_route){ .prefix = net4(192, 168, 1, 0, 24),
-					    .kind = DP_KIND_CUSTOMER, .via = DATAPATH_VIA_CE };
+					    .kind = DP_KIND_CUSTOMER,
+					    .via = DATAPATH_VIA_CE };
 	PLAN_OK(datapath_edge_table_commit(d, domain, r, n, now, &plan_err));
 	for (unsigned i = 0; i < 4000; i++) {
 		struct datapath_route want;
@@ -743,9 +753,9 @@ test_lookup_as_in_c(void **state)
 		datapath_edge_table_lookup(d, domain, &a, &want);
 		p = from_customer(CUSTOMER, a);
 		assert_dropped(&rig, "edge_trunk", &p,
-			       want.kind == DP_KIND_CUSTOMER  ? DP_DROP_HAIRPIN :
-			       want.kind == DP_KIND_BLACKHOLE ? DP_DROP_BLACKHOLE :
-								DP_DROP_NO_ROUTE);
+			       want.kind == DP_KIND_CUSTOMER    ? DP_DROP_HAIRPIN
+			       : want.kind == DP_KIND_BLACKHOLE ? DP_DROP_BLACKHOLE
+								: DP_DROP_NO_ROUTE);
 	}
 	routes_commit();
 }

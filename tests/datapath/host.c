@@ -40,9 +40,13 @@ links_set(bool a, bool b)
 static void
 nic_add(unsigned i, uint32_t id, struct fabric_number v, struct addr a)
 {
-	struct datapath_nic n = { .id = id, .vnet = v, .mac = nic_mac[i % 2],
-				  .subnet = net4(10, 1, 0, 0, 24), .address = { a },
-				  .n_addresses = 1, .mtu = 1500 };
+	struct datapath_nic n = { .id = id,
+				  .vnet = v,
+				  .mac = nic_mac[i % 2],
+				  .subnet = net4(10, 1, 0, 0, 24),
+				  .address = { a },
+				  .n_addresses = 1,
+				  .mtu = 1500 };
 
 	PLAN_OK(datapath_host_nic_put(d, &n, &slot[i], &plan_err));
 }
@@ -53,8 +57,10 @@ tables_fill(void)
 	const struct datapath_host_route r[] = {
 		{ .prefix = net4(10, 1, 0, 0, 16), .kind = DP_KIND_VNET, .vnet = vnet },
 		{ .prefix = net4(10, 66, 0, 0, 16), .kind = DP_KIND_BLACKHOLE },
-		{ .prefix = net4(192, 168, 0, 0, 16), .kind = DP_KIND_GROUP,
-		  .path = { { 1, plan_key(100, 1) }, { 2, plan_key(100, 7) } }, .n_paths = 2 },
+		{ .prefix = net4(192, 168, 0, 0, 16),
+		  .kind = DP_KIND_GROUP,
+		  .path = { { 1, plan_key(100, 1) }, { 2, plan_key(100, 7) } },
+		  .n_paths = 2 },
 	};
 
 	PLAN_OK(datapath_host_table_commit(d, vnet, r, COUNT(r), now, &plan_err));
@@ -63,8 +69,9 @@ tables_fill(void)
 static int
 setup(void **state)
 {
-	struct datapath_node n = { .number = 11, .address = { SELF }, .mtu = 1600,
-				   .vswitch = vswitch };
+	struct datapath_node n = {
+		.number = 11, .address = { SELF }, .mtu = 1600, .vswitch = vswitch
+	};
 	struct addr gateway = ip4(10, 254, 11, 1), remote = REMOTE;
 	const struct datapath_tunnel tunnels[] = {
 		{ 1, DP_ROLE_EDGE, EDGE_A, gateway },
@@ -276,8 +283,8 @@ test_equal_cost(void **state)
 
 		assert_verdict(&rig, "host_nic", &p, XDP_REDIRECT);
 		edge_of[i] = at32(&p, 30);
-		assert_int_equal(at32(&p, 38), edge_of[i] == u32_of(EDGE_A) ? plan_key(100, 1).v :
-									      plan_key(100, 7).v);
+		assert_int_equal(at32(&p, 38), edge_of[i] == u32_of(EDGE_A) ? plan_key(100, 1).v
+									    : plan_key(100, 7).v);
 		n_a += edge_of[i] == u32_of(EDGE_A);
 	}
 	print_message("%u of 400 flows by edge A\n", n_a);
@@ -326,7 +333,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nic_to_nic),   cmocka_unit_test(test_fabric_to_nic),
 		cmocka_unit_test(test_fabric_drops), cmocka_unit_test(test_nic_drops),
-		cmocka_unit_test(test_arp),	     cmocka_unit_test(test_equal_cost),
+		cmocka_unit_test(test_arp),          cmocka_unit_test(test_equal_cost),
 		cmocka_unit_test(test_stale_group),
 	};
 

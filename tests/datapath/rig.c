@@ -79,7 +79,8 @@ rig_open(struct rig *r, enum datapath_role role, const struct dp_sizes *sizes)
 	snprintf(path, sizeof(path), "%s/wayleave/test/node/v%d/map_ifs", r->dir, DP_LAYOUT);
 	ifs_fd = bpf_obj_get(path);
 	must(ifs_fd >= 0, path);
-	PLAN_OK(datapath_load_attach(r->load, if_nametoindex("fabric"), DP_IF_FABRIC, 0, &plan_err));
+	PLAN_OK(datapath_load_attach(r->load, if_nametoindex("fabric"), DP_IF_FABRIC, 0,
+				     &plan_err));
 }
 
 void
@@ -167,8 +168,10 @@ uint32_t
 put_ip(struct packet *p, struct addr src, struct addr dst, uint8_t proto, uint8_t ttl, uint8_t tos,
        uint32_t payload)
 {
-	uint8_t h[20] = { 0x45, tos, (uint8_t)((payload + 20) >> 8), (uint8_t)(payload + 20), 0, 0,
-			  0, 0, ttl, proto };
+	uint8_t h[20] = {
+		0x45, tos,  (uint8_t)((payload + 20) >> 8), (uint8_t)(payload + 20), 0, 0, 0, 0,
+		ttl,  proto
+	};
 	uint32_t at = p->n, sum;
 
 	memcpy(h + 12, src.b, 4);

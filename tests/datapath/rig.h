@@ -35,7 +35,8 @@ uint32_t put_ip(struct packet *p, struct addr src, struct addr dst, uint8_t prot
 void put_ports(struct packet *p, uint16_t src, uint16_t dst); /* 8 bytes */
 void put_gre(struct packet *p, uint16_t flags, uint16_t type, uint32_t key);
 void put_zeros(struct packet *p, uint32_t n);
-void put_arp(struct packet *p, uint16_t op, const struct mac *sha, struct addr spa, struct addr tpa);
+void put_arp(struct packet *p, uint16_t op, const struct mac *sha, struct addr spa,
+	     struct addr tpa);
 uint16_t at16(const struct packet *p, uint32_t off);
 uint32_t at32(const struct packet *p, uint32_t off);
 bool ip_sum_is_right(const struct packet *p, uint32_t off);
@@ -48,5 +49,6 @@ uint64_t rig_drops(struct rig *r, enum dp_drop reason);
 
 extern bool dropped_for[DP_DROPS]; /* what assert_dropped() has seen */
 /* Dropped, counted once, by this reason and no other. */
-void assert_dropped(struct rig *r, const char *program, const struct packet *p, enum dp_drop reason);
+void assert_dropped(struct rig *r, const char *program, const struct packet *p,
+		    enum dp_drop reason);
 void assert_verdict(struct rig *r, const char *program, struct packet *p, int verdict);

@@ -65,7 +65,7 @@ struct frame {
 	struct ethhdr *eth;
 	void *l3; /* the packet we forward: the inner one in a tunnel */
 	__u32 cpu;
-	__u32 slot;    /* domain slot, for counting drops; 0 none */
+	__u32 slot;     /* domain slot, for counting drops; 0 none */
 	__u32 src, dst; /* of l3, CPU order */
 	__u32 len;      /* IP length of l3 */
 	__u32 n_tags;
@@ -155,13 +155,13 @@ exact_find(__u32 space, __u32 addr)
 }
 
 /* How many of the keys are <= addr, without branches. */
-#define RANK(n, keys, addr)                                                     \
-	({                                                                      \
-		__u64 above_ = (__u64)(addr) + 1;                               \
-		__u32 rank_ = 0;                                                \
-		_Pragma("unroll") for (int i_ = 0; i_ < (n); i_++) rank_ +=     \
-			(__u32)(((__u64)(keys)[i_] - above_) >> 63);            \
-		rank_;                                                          \
+#define RANK(n, keys, addr) \
+	({ \
+		__u64 above_ = (__u64)(addr) + 1; \
+		__u32 rank_ = 0; \
+		_Pragma("unroll") for (int i_ = 0; i_ < (n); i_++) \
+			rank_ += (__u32)(((__u64)(keys)[i_] - above_) >> 63); \
+		rank_; \
 	})
 
 /* Longest-prefix match in a table of `owner`: a result word, 0 for none. */
@@ -193,7 +193,8 @@ lpm_find(__u32 table, __u32 owner, __u32 addr)
 	l = lines_at(base + child);
 	if (!l)
 		return 0;
-	return l->leaf.result[(RANK(DP_LEAF_RANGES, l->leaf.start, addr) - 1) & (DP_LEAF_RANGES - 1)];
+	return l->leaf
+		.result[(RANK(DP_LEAF_RANGES, l->leaf.start, addr) - 1) & (DP_LEAF_RANGES - 1)];
 }
 
 static __always_inline _Bool
@@ -379,7 +380,7 @@ encap_send(const struct frame *f, const struct way *w)
 /* --- The fabric port's outer packet ------------------------------------------------------------ */
 
 struct outer {
-	__u32 from;  /* node number of the sender; 0 unknown */
+	__u32 from; /* node number of the sender; 0 unknown */
 	__u32 role;
 	__u32 key;
 };
@@ -507,15 +508,15 @@ frame_begin(struct xdp_md *ctx)
 }
 
 /* Every program is a run between two steps of the CPU's epoch. */
-#define PROGRAM(name, run)                            \
-	SEC("xdp")                                    \
-	int name(struct xdp_md *ctx)                  \
-	{                                             \
-		struct frame f = frame_begin(ctx);    \
-		int v;                                \
-                                                      \
-		epoch_step(f.cpu);                    \
-		v = run(&f);                          \
-		epoch_step(f.cpu);                    \
-		return v;                             \
+#define PROGRAM(name, run) \
+	SEC("xdp") \
+	int name(struct xdp_md *ctx) \
+	{ \
+		struct frame f = frame_begin(ctx); \
+		int v; \
+\
+		epoch_step(f.cpu); \
+		v = run(&f); \
+		epoch_step(f.cpu); \
+		return v; \
 	}

@@ -113,7 +113,7 @@ flow_hash(const struct frame *f)
 
 	if ((ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) &&
 	    !(ip->frag_off & IP_FRAGMENT_BE) && l4 + 4 <= f->end)
-		ports |= (__u64)*(__be32 *)l4 << 8;
+		ports |= (__u64) * (__be32 *)l4 << 8;
 	h = (h ^ (h >> 29)) * 0xbf58476d1ce4e5b9ull;
 	h = (h ^ ports * 0x9e3779b97f4a7c15ull) * 0x94d049bb133111ebull;
 	return (__u32)(h >> 32);

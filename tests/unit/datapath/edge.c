@@ -33,12 +33,12 @@ test_domain_refusals(void **state)
 	struct datapath_domain good = plan_domain(100, 10, 20, 1), x;
 	struct err e;
 
-#define REFUSED(code, change)                                              \
-	do {                                                               \
-		x = good;                                                  \
-		change;                                                    \
+#define REFUSED(code, change) \
+	do { \
+		x = good; \
+		change; \
 		assert_int_equal(datapath_edge_domain_put(d, &x, &e), code); \
-		assert_true(e.text[0]);                                    \
+		assert_true(e.text[0]); \
 	} while (0)
 	REFUSED(-EINVAL, x.number.v = 0);
 	REFUSED(-EINVAL, x.key = plan_key(101, 1));
@@ -126,10 +126,14 @@ test_routes(void **state)
 		{ .prefix = net4(0, 0, 0, 0, 0), .kind = DP_KIND_CUSTOMER, .via = DATAPATH_VIA_CE },
 		{ .prefix = net4(10, 1, 0, 0, 16), .kind = DP_KIND_VNET, .vnet = { 500 } },
 		{ .prefix = net4(10, 1, 2, 0, 24), .lingers = true },
-		{ .prefix = net4(10, 3, 0, 0, 16), .kind = DP_KIND_CUSTOMER, .via = DATAPATH_VIA_PAIR,
-		  .backup = DATAPATH_VIA_CE, .pair = 2 },
+		{ .prefix = net4(10, 3, 0, 0, 16),
+		  .kind = DP_KIND_CUSTOMER,
+		  .via = DATAPATH_VIA_PAIR,
+		  .backup = DATAPATH_VIA_CE,
+		  .pair = 2 },
 	};
-	struct addr pair = ip4(10, 3, 1, 1), lingers = ip4(10, 1, 2, 9), last = ip4(255, 255, 255, 255);
+	struct addr pair = ip4(10, 3, 1, 1), lingers = ip4(10, 1, 2, 9),
+		    last = ip4(255, 255, 255, 255);
 	struct datapath_route bad, r;
 	struct err e;
 
@@ -202,7 +206,8 @@ test_rates(void **state)
 	assert_int_equal(in->burst, 20000000ull << 8);
 	assert_int_equal(out->cost, 0);
 	in->tat = 12345; /* the fill level outlives a change of the rate */
-	PLAN_OK(datapath_edge_circuit_put(d, 77, (const uint64_t[]){ 500000000, 100000 }, &plan_err));
+	PLAN_OK(datapath_edge_circuit_put(d, 77, (const uint64_t[]){ 500000000, 100000 },
+					  &plan_err));
 	assert_int_equal(in->cost, 4096);
 	assert_int_equal(in->tat, 12345);
 	assert_int_equal(out->burst, 3200 * out->cost);
@@ -218,7 +223,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_domain_refusals), cmocka_unit_test(test_domain_life),
-		cmocka_unit_test(test_routes),		cmocka_unit_test(test_commits_in_a_burst),
+		cmocka_unit_test(test_routes),          cmocka_unit_test(test_commits_in_a_burst),
 		cmocka_unit_test(test_rates),
 	};
 

@@ -75,9 +75,9 @@ test_routes_share_groups(void **state)
 {
 	struct dp_sizes sizes = plan_sizes();
 	AUTO(datapath_host) d = host_make(datapath_maps_memory(&sizes));
-	struct datapath_host_route r[40] = { { .prefix = net4(10, 1, 0, 0, 16),
-					       .kind = DP_KIND_VNET,
-					       .vnet = vnet } };
+	struct datapath_host_route r[40] = {
+		{ .prefix = net4(10, 1, 0, 0, 16), .kind = DP_KIND_VNET, .vnet = vnet }
+	};
 	struct datapath_usage u[DATAPATH_USAGES];
 	struct datapath_host_route got;
 	struct addr a = ip4(192, 168, 7, 9), last = ip4(9, 9, 9, 9);

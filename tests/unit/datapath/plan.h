@@ -8,10 +8,22 @@ static inline struct dp_sizes
 plan_sizes(void)
 {
 	return (struct dp_sizes){
-		.n_cpu = 2, .n_trunks = 2, .n_domains = 16, .n_buckets = 64, .n_tunnels = 64,
-		.n_adjs = 4, .n_tables = 16, .n_lines = 400, .n_nhs = 64, .n_policers = 32,
-		.n_meters = 64, .n_links = 4096 + 16, .n_numbers = 1024, .n_unknown = 8,
-		.n_groups = 32, .n_nics = 16,
+		.n_cpu = 2,
+		.n_trunks = 2,
+		.n_domains = 16,
+		.n_buckets = 64,
+		.n_tunnels = 64,
+		.n_adjs = 4,
+		.n_tables = 16,
+		.n_lines = 400,
+		.n_nhs = 64,
+		.n_policers = 32,
+		.n_meters = 64,
+		.n_links = 4096 + 16,
+		.n_numbers = 1024,
+		.n_unknown = 8,
+		.n_groups = 32,
+		.n_nics = 16,
 	};
 }
 
@@ -36,22 +48,21 @@ plan_key(uint32_t number, uint32_t generation)
 }
 
 static struct err plan_err;
-#define PLAN_OK(call)                                                                 \
-	do {                                                                          \
-		int r_ = (call);                                                      \
-		if (r_ < 0) {                                                         \
-			fprintf(stderr, "%s: %d %s\n", #call, r_, plan_err.text);     \
-			abort();                                                      \
-		}                                                                     \
+#define PLAN_OK(call) \
+	do { \
+		int r_ = (call); \
+		if (r_ < 0) { \
+			fprintf(stderr, "%s: %d %s\n", #call, r_, plan_err.text); \
+			abort(); \
+		} \
 	} while (0)
 
 static inline void
 plan_underlay(struct datapath_edge *d)
 {
-	struct datapath_node n = { .number = 1,
-				   .address = { ip4(10, 255, 0, 1) },
-				   .tcp_port = { 8444 },
-				   .mtu = 1600 };
+	struct datapath_node n = {
+		.number = 1, .address = { ip4(10, 255, 0, 1) }, .tcp_port = { 8444 }, .mtu = 1600
+	};
 	struct mac own = { { 2, 0, 0, 0, 0, 1 } }, router = { { 2, 0, 0, 0, 0, 9 } };
 	struct addr gateway = ip4(10, 254, 1, 1);
 	const struct datapath_tunnel tunnels[] = {

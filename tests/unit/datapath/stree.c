@@ -125,9 +125,9 @@ test_depths(void **state)
 			assert_int_equal(stree_find(lines, 1 + t.n_lines, 1, 5, t.start[r]),
 					 t.result[r]);
 			if (t.start[r])
-				assert_int_equal(
-					stree_find(lines, 1 + t.n_lines, 1, 5, t.start[r] - 1),
-					t.result[r - 1]);
+				assert_int_equal(stree_find(lines, 1 + t.n_lines, 1, 5,
+							    t.start[r] - 1),
+						 t.result[r - 1]);
 		}
 		stree_fini(&t);
 	}
