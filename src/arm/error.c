@@ -1,7 +1,7 @@
 /* Refusals and their JSON form. */
 #include "arm/error.h"
 
-static char *
+__attribute__((format(printf, 2, 0))) static char *
 vtext(struct arena *a, const char *fmt, va_list ap)
 {
 	char line[1024];
