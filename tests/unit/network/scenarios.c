@@ -5,6 +5,7 @@
  *   # text                    copied to the output
  *   as NAME                   who asks: customer, other, provider, operator
  *   PUT|GET|PATCH|POST|DELETE PATH [JSON]     api-version is added
+ *   ~PUT PATH [JSON] ...      the same, but only the status of a success is copied to the output
  *   let NAME = DOTTED.PATH    from the last answer's body; "header:NAME" from its headers
  *   settle                    every node reports what it has, operations end
  *   nodes                     all node objects, checked with the nodes' own parser
@@ -328,10 +329,10 @@ do_request(struct run *t, const char *method, const char *path, const char *body
 }
 
 static void
-print_answer(struct run *t)
+print_answer(struct run *t, bool is_quiet)
 {
 	buf_printf(&t->out, "-> %d\n", t->status);
-	if (t->body)
+	if (t->body && (!is_quiet || t->status >= 300))
 		print_json(t, t->body);
 }
 
@@ -605,11 +606,13 @@ do_line(struct run *t, const char *raw)
 
 		do_answer(t, arg, rest + first);
 		if (t->status && was_waiting)
-			print_answer(t);
+			print_answer(t, false);
 	} else {
-		do_request(t, word, arg, rest[first] ? rest + first + 1 : "");
+		bool is_quiet = *word == '~';
+
+		do_request(t, word + is_quiet, arg, rest[first] ? rest + first + 1 : "");
 		if (t->status) /* else: waits for answers */
-			print_answer(t);
+			print_answer(t, is_quiet);
 	}
 	dump(t);
 	check_recompiled(t, raw);
