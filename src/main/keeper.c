@@ -479,11 +479,13 @@ serve_domain_add(struct keeperd *k, const struct client *c, struct keeper_msg *m
 {
 	struct keeper_domain want = m->domain;
 	struct object *o = NULL;
+	bool is_new;
 	int nl, r = request_check_domain(&want, e);
 
 	if (r < 0)
 		return r;
 	o = find_domain(k, want.number);
+	is_new = !o;
 	if (o && !is_same(&want, &o->d.info))
 		r = err_set(e, -EEXIST, "domain %u exists with other properties", want.number);
 	else if (o)
@@ -501,7 +503,7 @@ serve_domain_add(struct keeperd *k, const struct client *c, struct keeper_msg *m
 	reply_fd(f, nl, true);
 	memset(&m->domain, 0, sizeof(m->domain));
 	m->domain_info = o->d.info;
-	o->d.info.is_new = 0;
+	m->domain_info.is_new = is_new;
 	return 0;
 }
 

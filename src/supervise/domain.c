@@ -154,7 +154,6 @@ domain_create(struct netlink *machine, const char *node, const struct keeper_dom
 					 .local = d->local,
 					 .peer = d->peer,
 					 .plen = d->plen,
-					 .is_new = 1,
 					 .mtu = d->mtu ? d->mtu : MTU_DEFAULT } };
 	int r;
 

@@ -671,8 +671,8 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_up_with_frr),
-		cmocka_unit_test(frr_does_not_notice_the_death_of_bfdd),
 		cmocka_unit_test(the_keeper_gets_everything_back),
+		cmocka_unit_test(frr_does_not_notice_the_death_of_bfdd),
 		cmocka_unit_test(the_keeper_execs_in_place),
 		cmocka_unit_test(multihop_on_the_underlay),
 		cmocka_unit_test(neighbours_are_seen_without_privilege),
