@@ -234,6 +234,19 @@ warn(struct bgp_peer *p)
 	p->warned = percent;
 }
 
+/* Our own announcements, come back: many routers send them. They are not kept, and so do not eat up
+ * the customer's limit; whatever the prefix was before is withdrawn. */
+static void
+refuse_own(struct bgp_peer *p, struct cursor c)
+{
+	struct cursor count = c;
+	struct bgp_nlri n;
+
+	withdraw_list(p, c);
+	while (bgp_nlri_next(p->family, &count, &n))
+		p->rejected[BGP_REASON_OWN_AS]++;
+}
+
 static bool
 announce_list(struct bgp_peer *p, struct cursor c, const struct bgp_draft *draft)
 {
@@ -244,6 +257,10 @@ announce_list(struct bgp_peer *p, struct cursor c, const struct bgp_draft *draft
 	struct bgp_nlri n;
 	bool ok = true;
 
+	if (p->cfg.table && of_attr == BGP_REASON_OWN_AS) {
+		refuse_own(p, c);
+		return true;
+	}
 	if (p->cfg.table)
 		scrub(&d);
 	attr = bgp_attr_intern(s->attrs, &d);

@@ -356,6 +356,52 @@ test_two_byte_peer(void **state)
 	script_fini(&x);
 }
 
+static void
+feed_route(struct script *x, const char *path, size_t len)
+{
+	struct bgp_draft d = { .path = (const uint8_t *)path,
+			       .path_len = len,
+			       .next_hop = addr_v4(0x0a000001) };
+	struct bgp_nlri n = { .addr = 0x0a010000, .len = 16 };
+	struct buf b = { 0 };
+
+	buf_put(&b, FF "\0\0\2\0\0\0\0", 23);
+	bgp_attr_put(&b, &d, true, true);
+	buf_be16_at(&b, 21, (uint16_t)(b.n - 23));
+	bgp_nlri_put(&b, BGP_IPV4, &n, false);
+	buf_be16_at(&b, 16, (uint16_t)b.n);
+	feed(x, &b);
+}
+
+/* Our own AS in the path: the route before it goes, nothing is kept, nothing counts. */
+static void
+test_own_as(void **state)
+{
+	struct script x;
+	struct bgp_peer_info i;
+
+	script_make(&x);
+	feed_open(&x);
+	feed_keepalive(&x);
+	feed_route(&x, "\2\1\0\0\xfd\xf2", 6);
+	assert_int_equal(bgp_table_count(x.t), 1);
+	feed_route(&x, "\2\2\0\0\xfd\xf2\0\0\x2f\x2c", 10);
+	assert_int_equal(bgp_table_count(x.t), 0);
+	bgp_peer_info(x.p, &i);
+	assert_int_equal(i.n_prefixes, 0);
+	assert_int_equal(i.rejected[BGP_REASON_OWN_AS], 1);
+	feed_route(&x, "\2\2\0\0\xfd\xf2\0\0\xfb\xf4", 10); /* 64500: documentation */
+	bgp_peer_info(x.p, &i);
+	assert_int_equal(i.n_prefixes, 1);
+	assert_int_equal(i.rejected[BGP_REASON_RESERVED_AS], 1);
+	feed_route(&x, "\2\1\0\0\xfd\xf3", 6);
+	bgp_peer_info(x.p, &i);
+	assert_int_equal(i.rejected[BGP_REASON_FIRST_AS], 1);
+	assert_int_equal(i.n_rejected, 1);
+	assert_int_equal(bgp_table_count(x.t), 0);
+	script_fini(&x);
+}
+
 /* RFC 9687: a peer that keeps talking and never reads is dropped. */
 static void
 test_send_hold(void **state)
@@ -388,6 +434,7 @@ main(void)
 		cmocka_unit_test(test_extended_parameters),
 		cmocka_unit_test(test_framing),
 		cmocka_unit_test(test_two_byte_peer),
+		cmocka_unit_test(test_own_as),
 		cmocka_unit_test(test_send_hold),
 	};
 
