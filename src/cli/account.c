@@ -36,7 +36,7 @@ account_env(struct cli *c)
 	char path[PATH_MAX];
 	int r;
 
-	snprintf(path, sizeof(path), "%s/controller/env", cli_home(c));
+	snprintf(path, sizeof(path), "%s/env", cli_home(c));
 	r = copy_into(stdout, path);
 	if (r == -ENOENT)
 		return cli_fail(

@@ -13,9 +13,12 @@
 #define GROUP_API "2021-04-01"
 #define FABRIC_GROUP "fabric"
 #define PAIR_NAME "pair-1"
+/* Of the catalogue: who meets our edges in the lab, and where. */
+#define PROVIDER "Equinix"
+#define PEERING_LOCATION "Amsterdam"
 
-int
-fabric_find_catalogue(char *out, size_t size, struct err *e)
+static int
+find_catalogue(char *out, size_t size, struct err *e)
 {
 	static const char *const below[] = { "../catalogue", "../../../catalogue",
 					     "../share/wayleave/catalogue" };
@@ -41,6 +44,104 @@ fabric_find_catalogue(char *out, size_t size, struct err *e)
 		e, -ENOENT,
 		"no catalogue (regions, providers) beside the program; set WAYLEAVE_CATALOGUE");
 }
+
+int
+fabric_controller_config(const char *path, const char *state, struct err *e)
+{
+	char catalogue[PATH_MAX];
+	FILE *f;
+	int r = find_catalogue(catalogue, sizeof(catalogue), e);
+
+	if (r < 0)
+		return r;
+	if (!(f = fopen(path, "we")))
+		return err_errno(e, "%s", path);
+	fprintf(f,
+		"# Written by `wayleave up` at each start.\n"
+		"state: \"%s\"\ncatalogue: \"%s\"\n"
+		"names: [\"%s\"]\n",
+		state, catalogue, UP_CONTROLLER_UNDERLAY);
+	return fclose(f) ? err_errno(e, "%s", path) : 0;
+}
+
+/* ---- the environment file ---- */
+
+static void
+give_to_caller(int fd)
+{
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+
+	if (geteuid() == 0 && uid && gid &&
+	    fchown(fd, (uid_t)strtoul(uid, NULL, 10), (gid_t)strtoul(gid, NULL, 10)) < 0)
+		perror("wayleave: the environment file stays root's");
+}
+
+static FILE *
+create(const char *path, mode_t mode)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd >= 0)
+		fchmod(fd, mode);
+	return fd < 0 ? NULL : fdopen(fd, "w");
+}
+
+static int
+copy_ca(const char *from, const char *to, struct err *e)
+{
+	FILE *in = fopen(from, "re"), *out = in ? create(to, 0644) : NULL;
+	int c;
+
+	if (!out) {
+		int r = err_errno(e, "%s", in ? to : from);
+
+		if (in)
+			fclose(in);
+		return r;
+	}
+	while ((c = fgetc(in)) != EOF)
+		fputc(c, out);
+	fclose(in);
+	return fclose(out) ? err_errno(e, "%s", to) : 0;
+}
+
+int
+fabric_publish_env(const char *home, struct err *e)
+{
+	AUTO_FREE char *from = mem_printf("%s/controller/env", home);
+	AUTO_FREE char *to = mem_printf("%s/env", home);
+	AUTO_FREE char *ca_from = mem_printf("%s/controller/pki/ca.crt", home);
+	AUTO_FREE char *ca = mem_printf("%s/ca.pem", home);
+	FILE *in, *out;
+	char *line = NULL;
+	size_t cap = 0;
+	int r = copy_ca(ca_from, ca, e);
+
+	if (r < 0)
+		return r;
+	if (!(in = fopen(from, "re")))
+		return err_errno(e, "%s", from);
+	if (!(out = create(to, 0600))) {
+		fclose(in);
+		return err_errno(e, "%s", to);
+	}
+	while (getline(&line, &cap, in) > 0) {
+		const char *key = !strncmp(line, "export ", 7) ? line + 7 : line;
+
+		if (strncmp(key, "CA_FILE=", 8) != 0)
+			fputs(line, out);
+	}
+	free(line);
+	fclose(in);
+	fprintf(out, "CA_FILE='%s'\nER_PROVIDER='%s'\nER_PEERING_LOCATION='%s'\n", ca, PROVIDER,
+		PEERING_LOCATION);
+	give_to_caller(fileno(out));
+	return fclose(out) ? err_errno(e, "%s", to) : 0;
+}
+
+/* ---- registration ---- */
 
 static int
 put(struct rest *r, const char *type, const char *name, json_t *properties)
@@ -90,7 +191,7 @@ put_ports(struct rest *r, const char *provider)
 }
 
 int
-fabric_register(struct cli *c)
+fabric_register(struct cli *c, char *url, size_t size)
 {
 	AUTO(rest) r = NULL;
 	AUTO(rest) provider = NULL;
@@ -101,6 +202,7 @@ fabric_register(struct cli *c)
 
 	if (code != CLI_OK || (code = rest_open(c, "provider", &provider)) != CLI_OK)
 		return code;
+	snprintf(url, size, "%s", rest_env(r, "ARM_ENDPOINT") ? rest_env(r, "ARM_ENDPOINT") : "?");
 	where = rest_env(r, "ER_PEERING_LOCATION");
 	who = rest_env(r, "ER_PROVIDER");
 	group = mem_printf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP,
@@ -140,11 +242,8 @@ fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out
 		return CLI_OK;
 	if ((code = rest_open(c, "operator", &r)) != CLI_OK)
 		return code;
-	path = mem_printf("/subscriptions/%s/resourceGroups/" FABRIC_GROUP
-			  "/providers/Wayleave.Fabric/%s/%s/enrolmentToken",
-			  rest_env(r, "SUBSCRIPTION"), n->is_edge ? "edgePairs" : "hosts",
-			  n->is_edge ? PAIR_NAME : n->name);
-	body = json_pack("{s:s}", "node", n->name);
+	path = mem_printf("/providers/Wayleave.Nodes/nodes/%s/enrolmentToken", n->name);
+	body = json_object();
 	code = rest_do(r, "POST", path, FABRIC_API, body, &answer);
 	if (code == CLI_OK) {
 		const char *token = json_string_value(json_object_get(answer, "token"));
@@ -174,7 +273,7 @@ fabric_write_config(struct cli *c, const struct up_node *n, const char *run, con
 		"# Written by `wayleave up` at each start.\n"
 		"instance: %s\nnode: %s\nrunDir: \"%s\"\nstateDir: \"%s\"\n"
 		"controller:\n  url: https://" UP_CONTROLLER_UNDERLAY
-		":8444\n  ca: \"%s/controller/ca.pem\"\n",
+		":8444\n  ca: \"%s/ca.pem\"\n",
 		c->instance, n->name, run, state, cli_home(c));
 	if (*token)
 		fprintf(f, "  token: \"%s\"\n", token);

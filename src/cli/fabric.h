@@ -6,10 +6,12 @@
 
 enum { FABRIC_TOKEN_MAX = 2048 };
 
-/* The catalogue beside the sources or below the data directory. */
-int fabric_find_catalogue(char *out, size_t size, struct err *e);
-/* Returns an enum cli_exit; says why on stderr. */
-int fabric_register(struct cli *c);
+int fabric_controller_config(const char *path, const char *state, struct err *e);
+/* HOME/env: what the controller wrote, with the provider and location of this box, and the CA where
+ * everybody may read it; 0600, the sudo caller's. */
+int fabric_publish_env(const char *home, struct err *e);
+/* Returns an enum cli_exit; says why on stderr. url: of the API. */
+int fabric_register(struct cli *c, char *url, size_t size);
 /* "" when the node has a certificate already. */
 int fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out, size_t size);
 /* The node's config file in its state directory; its path in out. */

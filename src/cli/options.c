@@ -7,7 +7,7 @@ static const struct cli_option global_options[] = {
 	{ "output", "table|json", "how to print; also -o", false },
 	{ "instance", "NAME",
 	  "which Wayleave on this machine (default: main, or $WAYLEAVE_INSTANCE)", false },
-	{ "as", "PRINCIPAL", "customer, provider, operator, reader or nobody", false },
+	{ "as", "PRINCIPAL", "customer, customer2, provider, operator, reader or nobody", false },
 	{ "subscription", "ID", "default: the principal's own", false },
 	{ "group", "NAME", "resource group; also -g (default: $WAYLEAVE_GROUP, else \"main\")",
 	  false },

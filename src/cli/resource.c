@@ -65,7 +65,10 @@ put_leaf(struct buf *out, const json_t *v)
 	} else if (json_is_array(v)) {
 		json_array_foreach(v, i, item) {
 			buf_printf(out, "%s", i ? " " : "");
-			put_leaf(out, json_is_object(item) ? json_object_get(item, "name") : item);
+			put_leaf(out, !json_is_object(item) ? item
+				      : json_object_get(item, "name")
+					      ? json_object_get(item, "name")
+					      : json_object_get(item, "offerName"));
 		}
 	}
 }
@@ -621,11 +624,13 @@ resource_list(struct cli *c)
 	return code;
 }
 
-/* POST an action on a resource and print its rows: arp tables and the like. data: its columns. */
+/* An attachment is a child of the host: its name is the NIC's, with its group, which is unique. */
 int
 resource_host_attach(struct cli *c)
 {
-	const char *verb = strchr(c->command->name, ' ') + 1, *host = cli_value(c, "host");
+	const char *verb = strchr(c->command->name, ' ') + 1;
+	const char *host = cli_value(c, "host") ? cli_value(c, "host") : "host-1";
+	bool is_attach = !strcmp(verb, "attach");
 	AUTO(rest) customer = NULL;
 	AUTO(rest) r = NULL;
 	AUTO_FREE char *nic = NULL;
@@ -637,15 +642,15 @@ resource_host_attach(struct cli *c)
 		return code;
 	nic = resource_id(c, customer, "Microsoft.Network/networkInterfaces", c->args[0]);
 	path = mem_printf(
-		"/subscriptions/%s/resourceGroups/fabric/providers/Wayleave.Fabric/hosts/%s/%s",
-		rest_env(r, "SUBSCRIPTION"), host ? host : "host-1", verb);
-	body = json_pack("{s:{s:s}}", "networkInterface", "id", nic);
-	if (c->n_args > 1)
-		json_object_set_new(body, "device", json_string(c->args[1]));
-	code = rest_do(r, "POST", path, FABRIC_API, body, NULL);
+		"/subscriptions/%s/resourceGroups/fabric/providers/Wayleave.Fabric/hosts/%s/attachments/%s-%s",
+		rest_env(r, "SUBSCRIPTION"), host, c->group, strrchr(nic, '/') + 1);
+	body = is_attach ? json_pack("{s:{s:{s:s}, s:s}}", "properties", "networkInterface", "id",
+				     nic, "device", c->args[1])
+			 : NULL;
+	code = rest_do(r, is_attach ? "PUT" : "DELETE", path, FABRIC_API, body, NULL);
 	json_decref(body);
 	if (code == CLI_OK && !c->is_json)
-		printf("%s %sed%s%s on %s\n", c->args[0], verb, c->n_args > 1 ? " to " : "",
-		       c->n_args > 1 ? c->args[1] : "", host ? host : "host-1");
+		printf("%s %sed%s%s on %s\n", c->args[0], verb, is_attach ? " to " : "",
+		       is_attach ? c->args[1] : "", host);
 	return code;
 }

@@ -90,7 +90,7 @@ set_prefix(struct rest *r, const char *principal)
 		const char *name, *prefix;
 	} known[] = {
 		{ "customer", "" },      { "provider", "PROVIDER_" }, { "operator", "OPERATOR_" },
-		{ "reader", "READER_" }, { "nobody", "NOBODY_" },
+		{ "reader", "READER_" }, { "nobody", "NOBODY_" },     { "customer2", "CUSTOMER2_" },
 	};
 
 	for (size_t i = 0; i < COUNT(known); i++)
@@ -107,7 +107,7 @@ find_env(struct rest *r)
 	char path[PATH_MAX];
 	int why;
 
-	snprintf(path, sizeof(path), "%s/controller/env", cli_home(r->cli));
+	snprintf(path, sizeof(path), "%s/env", cli_home(r->cli));
 	if (read_env_file(&r->env, path, &why))
 		return CLI_OK;
 	if (why == EACCES)
@@ -133,7 +133,7 @@ rest_open(const struct cli *c, const char *principal, struct rest **ret)
 	if (!set_prefix(r, principal))
 		return cli_fail(
 			CLI_USAGE,
-			"no such principal: %s; there are customer, provider, operator, reader, nobody",
+			"no such principal: %s; there are customer, customer2, provider, operator, reader, nobody",
 			principal);
 	if ((code = find_env(r)) != CLI_OK)
 		return code;

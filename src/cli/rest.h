@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 
 struct rest;
-/* principal: "customer", ... Reads HOME/<instance>/controller/env, or, where there is none, the
+/* principal: "customer", ... Reads HOME/<instance>/env, or, where there is none, the
  * environment (what `wayleave env` printed elsewhere), and asks for a token at the first call.
  * Returns an enum cli_exit and says why on stderr. */
 int rest_open(const struct cli *c, const char *principal, struct rest **ret);

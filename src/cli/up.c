@@ -28,8 +28,6 @@
 enum {
 	UNDERLAY_MTU = 1600,
 	AGENTS_PORT = 8444,
-	API_PORT = 8443,
-	PORTS_TRIED = 200,
 	READY_MS = 20000,
 	STOP_MS = 5000,
 };
@@ -48,7 +46,7 @@ struct up {
 	char home[PATH_MAX];
 	bool has_network;
 	const char *why_not; /* no network */
-	uint16_t port;
+	char url[128];
 	int agents_fd; /* the listener in the fabric namespace, -1 */
 };
 
@@ -66,52 +64,6 @@ make_dir(const char *path, mode_t mode, struct err *e)
 		if (mkdir(part, path[i] ? 0755 : mode) < 0 && errno != EEXIST)
 			return err_errno(e, "%s", part);
 	}
-	return 0;
-}
-
-static bool
-is_free(uint16_t port)
-{
-	AUTO_CLOSE fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_port = htons(port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int on = 1;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0;
-}
-
-/* The port is chosen once and kept for ever: clients remember the URL. */
-static int
-choose_port(struct up *u, struct err *e)
-{
-	char path[PATH_MAX + 8];
-	unsigned long kept = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/port", u->home);
-	if ((f = fopen(path, "re"))) {
-		if (fscanf(f, "%5lu", &kept) != 1 || kept > 65535)
-			kept = 0;
-		fclose(f);
-	}
-	if (kept) {
-		u->port = (uint16_t)kept;
-		if (!is_free(u->port))
-			return err_set(
-				e, -EADDRINUSE,
-				"port %lu belongs to this Wayleave (%s), but another program listens on it; "
-				"stop that, or remove the file to choose anew",
-				kept, path);
-		return 0;
-	}
-	for (u->port = API_PORT; u->port < API_PORT + PORTS_TRIED; u->port++)
-		if (u->port != AGENTS_PORT && is_free(u->port))
-			break;
-	f = fopen(path, "we");
-	if (!f || fprintf(f, "%u\n", u->port) < 0 || fclose(f))
-		return err_errno(e, "%s", path);
 	return 0;
 }
 
@@ -285,20 +237,17 @@ start(struct up *u, const char *name, const char *ns, const char *const *argv, c
 static int
 start_controller(struct up *u, struct err *e)
 {
-	char home[PATH_MAX + 16], listen_at[32], url[64];
-	char catalogue[PATH_MAX];
-	const char *argv[] = { "wayleave-controld", "--home", home, "--listen",
-			       listen_at,           "--url",  url,  "--catalogue",
-			       catalogue,           NULL };
+	char config[PATH_MAX + 32], state[PATH_MAX + 32];
+	const char *argv[] = { "wayleave-controld", "--config", config, NULL };
 	int r;
 
-	snprintf(home, sizeof(home), "%s/controller", u->home);
-	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", u->port);
-	snprintf(url, sizeof(url), "https://localhost:%u", u->port);
-	if ((r = fabric_find_catalogue(catalogue, sizeof(catalogue), e)) < 0 ||
-	    (r = make_dir(home, 0700, e)) < 0)
+	snprintf(config, sizeof(config), "%s/controller.yaml", u->home);
+	snprintf(state, sizeof(state), "%s/controller", u->home);
+	if ((r = make_dir(state, 0700, e)) < 0 ||
+	    (r = fabric_controller_config(config, state, e)) < 0 ||
+	    (r = start(u, "controller", NULL, argv, NULL, true, e)) < 0)
 		return r;
-	return start(u, "controller", NULL, argv, NULL, true, e);
+	return fabric_publish_env(u->home, e);
 }
 
 static int
@@ -392,8 +341,8 @@ say(const struct up *u)
 
 	printf("Wayleave \"%s\" is up.\n", name);
 	if (!u->static_dir)
-		printf("  runs      the controller: https://localhost:%u (portal of the API: az, SDKs, curl)\n",
-		       u->port);
+		printf("  runs      the controller: %s (the API of az, SDKs and this program)\n",
+		       u->url);
 	if (u->has_network)
 		printf("  runs      edges edge-a and edge-b, host host-1, the provider's switch; each in a namespace\n"
 		       "            of its own below %s/ns\n",
@@ -449,9 +398,9 @@ bring_up(struct up *u, struct err *e)
 	if (u->has_network && (r = build_network(u, e)) < 0)
 		return r;
 	if (!u->static_dir) {
-		if ((r = choose_port(u, e)) < 0 || (r = start_controller(u, e)) < 0)
+		if ((r = start_controller(u, e)) < 0)
 			return r;
-		if (fabric_register(u->cli) != CLI_OK)
+		if (fabric_register(u->cli, u->url, sizeof(u->url)) != CLI_OK)
 			return err_set(
 				e, -EIO,
 				"the controller did not take the location, the edges and the host");
