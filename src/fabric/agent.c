@@ -178,6 +178,7 @@ request(struct agent *a, CURL *c, struct buf *in, const char *path, const json_t
 {
 	AUTO_FREE char *url = mem_printf("%s%s", a->url, path);
 	struct curl_slist *headers = NULL;
+	char detail[CURL_ERROR_SIZE] = "";
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	long status = 0;
 	CURLcode code;
@@ -195,13 +196,15 @@ request(struct agent *a, CURL *c, struct buf *in, const char *path, const json_t
 		curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
 	}
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
 	code = curl_easy_perform(c);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, NULL);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(headers);
 	free(text);
 	if (code != CURLE_OK)
-		return err_set(e, -EIO, "%s", curl_easy_strerror(code));
+		return err_set(e, -EIO, "%s", *detail ? detail : curl_easy_strerror(code));
 	if (in->n)
 		*ret = json_loadb((char *)in->p, in->n, JSON_REJECT_DUPLICATES, NULL);
 	if (status < 200 || status > 299) {

@@ -21,6 +21,7 @@ struct remote {
 	uv_timer_t report, readings;
 	unsigned n_open;
 	bool is_online, is_polling;
+	char away[200]; /* why it was away last; each reason is logged once */
 };
 
 int
@@ -161,8 +162,9 @@ take_event(struct remote *r, struct agent_event *ev)
 		remote_changed(r);
 		break;
 	case AGENT_OFFLINE:
-		if (r->is_online)
+		if (r->is_online || strcmp(r->away, ev->text))
 			log_warn("controller away error=\"%s\"", ev->text);
+		snprintf(r->away, sizeof(r->away), "%s", ev->text);
 		r->is_online = false;
 		break;
 	}
