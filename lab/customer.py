@@ -161,10 +161,14 @@ class Vm:
     def __init__(self, box, name, host_ns, dev, address, subnet, mac=None):
         self.ns, self.dev, self.address = box.namespace(name), dev, address
         veth(self.ns, "eth0", host_ns, dev)
-        if mac:  # the NIC's: the vSwitch sends to no other
-            self.ns.ip(f"link set eth0 address {mac}")
+        if mac:
+            self.wear(mac)
         self.ns.ip(f"address add {address}/{subnet.prefixlen} dev eth0",
                    f"route add default via {subnet[1]}")
+
+    def wear(self, mac):
+        """The NIC's address: the vSwitch sends to no other."""
+        self.ns.ip(f"link set eth0 address {mac.replace('-', ':')}")
 
     def ping(self, target, count=3):
         return ping(self.ns, target, count)

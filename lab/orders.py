@@ -24,6 +24,7 @@ def network_words(tenant):
 
 def attach_words(tenant):
     for i, vm in enumerate(tenant.vms):
+        vm.wear(tenant.ask("nic", "show", f"nic{i + 1}")["properties"]["macAddress"])
         yield "host", "attach", f"nic{i + 1}", vm.dev
 
 
