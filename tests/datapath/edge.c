@@ -513,6 +513,57 @@ test_trunk_control(void **state)
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_CONTROL_FRAGMENT);
 }
 
+/* Where the packet starts that a program looks at. */
+static const struct entrance {
+	const char *program;
+	uint32_t l3;
+	const struct mac *dst, *src; /* of the answer */
+} from_trunk = { "edge_trunk", 22, &ce_mac, &edge_mac },
+  from_fabric = { "edge_fabric", 42, &router_mac, &own_mac };
+
+static uint32_t
+sum16(const struct packet *p, uint32_t off, uint32_t n)
+{
+	uint32_t s = 0;
+
+	for (uint32_t i = 0; i < n; i += 2)
+		s += at16(p, off + i);
+	s = (s & 0xffff) + (s >> 16);
+	return (s & 0xffff) + (s >> 16);
+}
+
+/* Dropped for that reason, and the sender is told, with the right quote. */
+static void
+assert_error(struct entrance e, struct packet in, enum dp_drop reason, uint16_t type, uint16_t mtu)
+{
+	struct packet p = in;
+	uint64_t drops = rig_drops(&rig, reason);
+
+	assert_int_equal(rig_run(&rig, e.program, &p), XDP_REDIRECT);
+	assert_int_equal(rig_drops(&rig, reason), drops + 1);
+	dropped_for[reason] = true;
+	assert_int_equal(p.n, e.l3 + 56);
+	assert_memory_equal(p.b, e.dst->b, 6);
+	assert_memory_equal(p.b + 6, e.src->b, 6);
+	assert_true(ip_sum_is_right(&p, e.l3));
+	assert_int_equal(at16(&p, e.l3 + 2), 56);
+	assert_int_equal(at32(&p, e.l3 + 12), u32_of(LOCAL));
+	assert_int_equal(at32(&p, e.l3 + 16), at32(&in, e.l3 + 12));
+	assert_int_equal(at16(&p, e.l3 + 20), type);
+	assert_int_equal(at16(&p, e.l3 + 26), mtu);
+	assert_int_equal(sum16(&p, e.l3 + 20, 36), 0xffff);
+	assert_memory_equal(p.b + e.l3 + 28, in.b + e.l3, 28);
+	if (e.l3 == 22) {
+		assert_int_equal(at32(&p, 12), 0x88a80000 | S);
+		assert_int_equal(at32(&p, 16), 0x81000000 | C);
+		return;
+	}
+	assert_true(ip_sum_is_right(&p, 14));
+	assert_int_equal(at16(&p, 16), 28 + 56);
+	assert_int_equal(at32(&p, 30), u32_of(HOST));
+	assert_int_equal(at32(&p, 38), plan_key(500, 3).v);
+}
+
 static void
 test_trunk_routes(void **state)
 {
@@ -523,6 +574,12 @@ test_trunk_routes(void **state)
 	p = from_customer(CUSTOMER, ip4(224, 0, 0, 5));
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_MULTICAST);
 	p = from_customer_ttl(CUSTOMER, NIC, 1, 20);
+	assert_error(from_trunk, p, DP_DROP_TTL, 11 << 8, 0);
+	p = icmp_error(CUSTOMER, NIC, NIC, CUSTOMER); /* no error about an error */
+	p.b[22 + 8] = 1;
+	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_TTL);
+	p = from_customer_ttl(CUSTOMER, NIC, 1, 20);
+	p.b[22 + 7] = 1; /* nor about a later fragment */
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_TTL);
 	p = from_customer(CUSTOMER, ip4(8, 8, 8, 8));
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_ROUTE);
@@ -550,7 +607,7 @@ test_trunk_routes(void **state)
 	p = from_customer_ttl(CUSTOMER, NIC, 64, 1600 - 28 - 20);
 	assert_verdict(&rig, "edge_trunk", &p, XDP_REDIRECT);
 	p = from_customer_ttl(CUSTOMER, NIC, 64, 1600 - 28 - 20 + 1);
-	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_TOO_BIG);
+	assert_error(from_trunk, p, DP_DROP_TOO_BIG, 3 << 8 | 4, 1572);
 	p = from_customer(CUSTOMER, NIC);
 	if (rig_run_tight(&rig, "edge_trunk", &p) == XDP_DROP)
 		dropped_for[DP_DROP_ADJUST] = rig_drops(&rig, DP_DROP_ADJUST) == 1;
@@ -615,14 +672,16 @@ test_fabric_inner(void **state)
 	p = from_host(NIC, PEER); /* the link itself is no destination */
 	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_NO_ROUTE);
 	p = from_node(HOST, domain_key(), NIC, CUSTOMER, 1);
-	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_TTL);
+	assert_error(from_fabric, p, DP_DROP_TTL, 11 << 8, 0);
+	p = from_node(PAIR, domain_key() | FABRIC_KEY_LOCAL_ONLY, NIC, CUSTOMER, 1);
+	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_TTL); /* it cannot say where the VM is */
 	PLAN_OK(datapath_edge_domain_neighbour(d, domain, NULL));
 	p = from_host(NIC, CUSTOMER);
 	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_NO_NEIGHBOUR);
 	PLAN_OK(datapath_edge_domain_neighbour(d, domain, &ce_mac));
 	x.mtu = 119;
 	PLAN_OK(datapath_edge_domain_put(d, &x, &plan_err));
-	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_TOO_BIG);
+	assert_error(from_fabric, p, DP_DROP_TOO_BIG, 3 << 8 | 4, 119);
 	x.mtu = 1500;
 	PLAN_OK(datapath_edge_domain_put(d, &x, &plan_err));
 	for (uint32_t i = 1; i < 16; i++)

@@ -307,8 +307,6 @@ struct way {
 static __always_inline int
 way_load(const struct frame *f, struct way *w, __u32 to, __u32 key)
 {
-	struct dp_node *self = node_at(0);
-
 	w->key = key;
 	w->tunnel = tunnels_at(to);
 	if (!w->tunnel || w->tunnel->role == DP_ROLE_NONE)
@@ -321,9 +319,16 @@ way_load(const struct frame *f, struct way *w, __u32 to, __u32 key)
 	w->dst_mac = READ(w->adj->dst_mac);
 	if (!w->dst_mac)
 		return drop(f, DP_DROP_NO_NEIGHBOUR);
-	if (!self || f->len + DP_ENCAP > self->mtu)
-		return drop(f, DP_DROP_TOO_BIG);
 	return CONTINUE;
+}
+
+/* The largest packet that goes into a tunnel. */
+static __always_inline __u32
+tunnel_mtu(void)
+{
+	struct dp_node *self = node_at(0);
+
+	return self && self->mtu > DP_ENCAP ? self->mtu - DP_ENCAP : 0;
 }
 
 /* Sends out of a port; the redirect helper itself says when the port has no device. */
@@ -372,6 +377,8 @@ encap_write(const struct frame *f, const struct way *w)
 static __always_inline int
 encap_send(const struct frame *f, const struct way *w)
 {
+	if (f->len > tunnel_mtu())
+		return drop(f, DP_DROP_TOO_BIG);
 	if (bpf_xdp_adjust_head(f->ctx, (int)(4 * f->n_tags) - DP_ENCAP))
 		return drop(f, DP_DROP_ADJUST);
 	return encap_write(f, w);

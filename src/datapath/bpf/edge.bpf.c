@@ -185,6 +185,79 @@ source_check(const struct frame *f, const struct dp_domain *d)
 	return drop(f, DP_DROP_SRC_SPOOF);
 }
 
+/* --- ICMP errors (RFC 792, 1812 4.3) ----------------------------------------------------------- */
+
+/* What is quoted: the header and 8 bytes. */
+struct icmp_error {
+	struct iphdr ip;
+	struct icmp icmp;
+	__u8 quote[28];
+} __attribute__((packed));
+
+static __always_inline __u16
+sum_fold(__s64 sum)
+{
+	__u64 s = (__u32)sum;
+
+	s = (s & 0xffff) + (s >> 16);
+	s = (s & 0xffff) + (s >> 16);
+	return (__u16)~s;
+}
+
+/* Never about errors, fragments or what is too short to quote; at the domain's rate. */
+static __always_inline _Bool
+is_answerable(const struct frame *f)
+{
+	struct iphdr *ip = f->l3;
+	struct icmp *icmp = (void *)(ip + 1);
+	struct dp_policer *p;
+
+	if (ip->ihl != 5 || f->len < sizeof(struct icmp_error) - 28 ||
+	    (void *)(icmp + 1) > f->end || ip->frag_off & IP_OFFSET_BE ||
+	    (ip->protocol == IPPROTO_ICMP && icmp->type != 8))
+		return 0;
+	p = control_at(f->slot * DP_CONTROLS + DP_CONTROL_ERRORS);
+	return p && police(p, 1);
+}
+
+/* Makes the packet that starts `at` bytes into the frame an error about itself, from the domain's own
+ * address to its sender; the bytes before it are the caller's to write again. */
+static __always_inline int
+error_build(struct frame *f, const struct dp_domain *d, int at, __u8 type, __u8 code, __u16 mtu)
+{
+	__be32 to = ((struct iphdr *)f->l3)->saddr;
+	__s64 surplus = f->end - f->data;
+	struct icmp_error *e;
+
+	/* Or clang subtracts the pointers as 32-bit words, which the verifier forbids. */
+	asm volatile("" : "+r"(surplus));
+	surplus -= at + (int)sizeof(e->quote);
+	if (surplus < 0 || bpf_xdp_adjust_tail(f->ctx, (int)-surplus) ||
+	    bpf_xdp_adjust_head(f->ctx, -(int)(sizeof(e->ip) + sizeof(e->icmp))))
+		return XDP_DROP;
+	e = (void *)(long)f->ctx->data + at;
+	if ((void *)(e + 1) > (void *)(long)f->ctx->data_end)
+		return XDP_DROP;
+	e->ip = (struct iphdr){
+		.version = 4,
+		.ihl = 5,
+		.tos = 0xc0,
+		.tot_len = bpf_htons(sizeof(*e)),
+		.ttl = 64,
+		.protocol = IPPROTO_ICMP,
+		.saddr = d->local_be,
+		.daddr = to,
+	};
+	e->ip.check = sum_fold(bpf_csum_diff(0, 0, (void *)&e->ip, sizeof(e->ip), 0));
+	e->icmp = (struct icmp){ .type = type, .code = code, .mtu = bpf_htons(mtu) };
+	e->icmp.check = sum_fold(
+		bpf_csum_diff(0, 0, (void *)&e->icmp, sizeof(e->icmp) + sizeof(e->quote), 0));
+	f->len = sizeof(*e);
+	f->tos = 0xc0;
+	count(f, DP_EVENT_ICMP_SENT);
+	return CONTINUE;
+}
+
 /* A customer's destination: the node where it lives. */
 static __always_inline int
 trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w)
@@ -225,6 +298,23 @@ charge(const struct frame *f, const struct dp_domain *d, int direction)
 	return CONTINUE;
 }
 
+static __always_inline int headers_write(const struct frame *f, const struct dp_domain *d,
+					 __u64 dst, __u64 src, __be16 type);
+
+/* Drops a customer's packet and says so. */
+static __always_inline int
+trunk_error(struct frame *f, const struct dp_domain *d, __u32 reason, __u8 type, __u8 code,
+	    __u16 mtu)
+{
+	__u64 sender = mac_read(f->eth->h_source);
+	int at = (int)sizeof(struct ethhdr) + 4 * (int)f->n_tags;
+
+	drop(f, reason);
+	if (!is_answerable(f) || error_build(f, d, at, type, code, mtu) != CONTINUE)
+		return XDP_DROP;
+	return headers_write(f, d, sender, d->mac, ETH_P_IP_BE);
+}
+
 static __always_inline int
 trunk_run(struct frame *f)
 {
@@ -256,10 +346,12 @@ trunk_run(struct frame *f)
 	if (v != CONTINUE)
 		return v;
 	if (ip->ttl <= 1)
-		return drop(f, DP_DROP_TTL);
+		return trunk_error(f, d, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
 	v = trunk_lookup(f, d, &w);
 	if (v != CONTINUE)
 		return v;
+	if (f->len > tunnel_mtu())
+		return trunk_error(f, d, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, 4, tunnel_mtu());
 	v = charge(f, d, DP_IN);
 	if (v != CONTINUE)
 		return v;
@@ -349,19 +441,13 @@ fabric_lookup(const struct frame *f, const struct dp_domain *d, _Bool is_repaire
 	}
 }
 
-/* From n_in bytes of headers before the IP packet to Ethernet and the domain's tags. */
+/* Ethernet and the domain's tags at the front of the frame, and out of the trunk. */
 static __always_inline int
-tags_push(const struct frame *f, const struct dp_domain *d, int n_in, __u64 dst, __u64 src,
-	  __be16 type)
+headers_write(const struct frame *f, const struct dp_domain *d, __u64 dst, __u64 src, __be16 type)
 {
-	int n_out = (int)sizeof(struct ethhdr) + 4 * d->n_tags;
-	struct ethhdr *eth;
-	struct vlan_tag *t;
+	struct ethhdr *eth = (void *)(long)f->ctx->data;
+	struct vlan_tag *t = (void *)(eth + 1);
 
-	if (bpf_xdp_adjust_head(f->ctx, n_in - n_out))
-		return drop(f, DP_DROP_ADJUST);
-	eth = (void *)(long)f->ctx->data;
-	t = (void *)(eth + 1);
 	/* Two tags' room is there in every case: an IP header follows. */
 	if ((void *)(t + 2) > (void *)(long)f->ctx->data_end)
 		return drop(f, DP_DROP_ADJUST);
@@ -376,19 +462,50 @@ tags_push(const struct frame *f, const struct dp_domain *d, int n_in, __u64 dst,
 	return port_send(f, d->trunk);
 }
 
+/* The same in place of n_in bytes of other headers. */
 static __always_inline int
-customer_send(const struct frame *f, const struct dp_domain *d)
+tags_push(const struct frame *f, const struct dp_domain *d, int n_in, __u64 dst, __u64 src,
+	  __be16 type)
+{
+	int n_out = (int)sizeof(struct ethhdr) + 4 * d->n_tags;
+
+	if (bpf_xdp_adjust_head(f->ctx, n_in - n_out))
+		return drop(f, DP_DROP_ADJUST);
+	return headers_write(f, d, dst, src, type);
+}
+
+/* Drops a VM's packet and tells the VM, which lives on the node that sent it. */
+static __always_inline int
+fabric_error(struct frame *f, const struct dp_domain *d, const struct outer *o, __u32 reason,
+	     __u8 type, __u8 code, __u16 mtu)
+{
+	__u32 vnet = DP_RESULT_VALUE(lpm_find(f->slot, d->number, f->src));
+	__u64 *number = numbers_at(vnet);
+	struct way w = {};
+
+	drop(f, reason);
+	if (o->role != DP_ROLE_HOST || !number || DP_NUMBER_KIND(*number) != DP_NUMBER_VNET ||
+	    !is_answerable(f))
+		return XDP_DROP;
+	if (way_load(f, &w, o->from, DP_NUMBER_KEY(*number)) != CONTINUE ||
+	    error_build(f, d, sizeof(struct encap), type, code, mtu) != CONTINUE)
+		return XDP_DROP;
+	return encap_write(f, &w);
+}
+
+static __always_inline int
+customer_send(struct frame *f, const struct dp_domain *d, const struct outer *o)
 {
 	struct iphdr *ip = f->l3;
 	__u64 mac = READ(d->peer_mac);
 	int v;
 
 	if (ip->ttl <= 1)
-		return drop(f, DP_DROP_TTL);
+		return fabric_error(f, d, o, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
 	if (!mac)
 		return drop(f, DP_DROP_NO_NEIGHBOUR);
 	if (d->mtu && f->len > d->mtu)
-		return drop(f, DP_DROP_TOO_BIG);
+		return fabric_error(f, d, o, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, 4, d->mtu);
 	v = charge(f, d, DP_OUT);
 	if (v != CONTINUE)
 		return v;
@@ -433,7 +550,7 @@ fabric_run(struct frame *f)
 		return v;
 	if (!nh)
 		return XDP_DROP;
-	return nh->kind == DP_NH_CE ? customer_send(f, d) : repair_send(f, nh);
+	return nh->kind == DP_NH_CE ? customer_send(f, d, &o) : repair_send(f, nh);
 }
 
 /* --- From a domain's namespace to its customer ------------------------------------------------- */
