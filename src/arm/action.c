@@ -92,9 +92,10 @@ action_run(struct ctx *c, struct arm_snapshot *s)
 		call->r = arm_get(s, t->top_id);
 		call->element = call->r ? arm_get_element(s, t->id, NULL) : NULL;
 		if (!call->element)
-			return arm_refuse(&c->error, 404, t->depth > 1 ? "NotFound" : "ResourceNotFound",
-					  "The Resource '%s' under resource group '%s' was not found.",
-					  t->id, t->rg ? t->rg : "<null>");
+			return arm_refuse(
+				&c->error, 404, t->depth > 1 ? "NotFound" : "ResourceNotFound",
+				"The Resource '%s' under resource group '%s' was not found.", t->id,
+				t->rg ? t->rg : "<null>");
 	}
 	c->call = call;
 	r = t->action->run(call);
@@ -320,7 +321,8 @@ pending_finish(struct pending *p)
 		c->resp.status = 200;
 		c->resp.body = json_incref(p->result);
 		if (p->error.status)
-			arm_refuse(&c->error, p->error.status, p->error.code, "%s", p->error.message);
+			arm_refuse(&c->error, p->error.status, p->error.code, "%s",
+				   p->error.message);
 		request_finish(c, p->error.status ? -EBADE : 0);
 	}
 	pending_destroy(p);
@@ -345,7 +347,8 @@ calls_expire(struct arm_engine *en)
 		struct pending *hit = NULL;
 
 		pthread_mutex_lock(&en->lock);
-		LIST_FOR (it, &en->calls) {
+		LIST_FOR(it, &en->calls)
+		{
 			struct pending *p = LIST_ENTRY(it, struct pending, link);
 
 			if (pending_is_over(p, now)) {
@@ -371,7 +374,8 @@ queries_take(struct arm_engine *en, const char *node)
 	struct mono now = mono_now();
 
 	pthread_mutex_lock(&en->lock);
-	LIST_FOR (it, &en->calls) {
+	LIST_FOR(it, &en->calls)
+	{
 		struct pending *p = LIST_ENTRY(it, struct pending, link);
 
 		for (struct arm_ask *k = p->asks; k; k = k->next) {
@@ -381,11 +385,10 @@ queries_take(struct arm_engine *en, const char *node)
 			k->is_sent = true;
 			k->sent = now;
 			json_array_append_new(
-				list,
-				json_pack("{s:s, s:s, s:O, s:I, s:I}", "id", k->id, "kind", k->kind,
-					  "object", k->object, "limit", (json_int_t)k->limit,
-					  "deadlineMs",
-					  (json_int_t)((p->deadline.us - now.us) / 1000)));
+				list, json_pack("{s:s, s:s, s:O, s:I, s:I}", "id", k->id, "kind",
+						k->kind, "object", k->object, "limit",
+						(json_int_t)k->limit, "deadlineMs",
+						(json_int_t)((p->deadline.us - now.us) / 1000)));
 		}
 	}
 	pthread_mutex_unlock(&en->lock);
@@ -402,7 +405,8 @@ arm_agent_answer(struct arm_engine *en, const char *node, const json_t *answer, 
 	if (!id)
 		return err_set(e, -EINVAL, "an answer has an id");
 	pthread_mutex_lock(&en->lock);
-	LIST_FOR (it, &en->calls) {
+	LIST_FOR(it, &en->calls)
+	{
 		struct pending *p = LIST_ENTRY(it, struct pending, link);
 
 		for (struct arm_ask *k = p->asks; k; k = k->next) {

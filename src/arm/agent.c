@@ -40,7 +40,8 @@ cursor_rev(const struct arm_engine *en, const char *cursor)
 }
 
 static int
-snapshot_read(struct store_tx *tx, struct arena *a, const char *node, json_t *objects, struct err *e)
+snapshot_read(struct store_tx *tx, struct arena *a, const char *node, json_t *objects,
+	      struct err *e)
 {
 	const char *kind = NULL, *key = NULL;
 	struct store_object *list;
@@ -82,7 +83,8 @@ poll_run(struct store_tx *tx, void *arg, struct err *e)
 	}
 	p->is_news = full || n;
 	p->out = json_pack("{s:s, s:b, s:o}", "cursor",
-			   arena_printf(&a, "%s.%lld", store_epoch(p->en->cfg.store), (long long)rev),
+			   arena_printf(&a, "%s.%lld", store_epoch(p->en->cfg.store),
+					(long long)rev),
 			   "snapshot", full, "objects", objects);
 	return r;
 }
@@ -212,8 +214,9 @@ readings_run(struct store_tx *tx, void *arg, struct err *e)
 		if (r == 0)
 			r = reading_one(tx, w->node, one, e);
 		if (r == 0) /* they come in order: what is stored up to the last is stored */
-			json_object_update_new(w->acked, json_pack("{s:s, s:I}", "boot", boot, "sequence",
-								   (json_int_t)arm_int(one, "sequence", 0)));
+			json_object_update_new(w->acked,
+					       json_pack("{s:s, s:I}", "boot", boot, "sequence",
+							 (json_int_t)arm_int(one, "sequence", 0)));
 	}
 	return r;
 }

@@ -69,7 +69,8 @@ tombstones_put(struct arm_snapshot *s, const char *owner, struct wait **waits, s
 static int
 object_put(struct arm_snapshot *s, const struct object_out *out, struct wait **waits, struct err *e)
 {
-	AUTO_FREE char *text = json_dumps(out->body, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	AUTO_FREE char *text =
+		json_dumps(out->body, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 	struct store_object o = { out->node, out->kind, out->key, out->owner, text, 0 };
 	int64_t rev = 0;
 	int r = store_object_put(s->tx, &o, &rev, e);
@@ -148,9 +149,9 @@ refs_write(struct arm_snapshot *s, struct entry *en, struct err *e)
 static int
 secrets_write(struct arm_snapshot *s, struct entry *en, json_t *body, struct err *e)
 {
-	const struct type_entry *te = type_of_fold(
-		s->engine, fold(s->arena, arena_printf(s->arena, "%s/%s", en->type->ns,
-						       en->type->name)));
+	const struct type_entry *te =
+		type_of_fold(s->engine, fold(s->arena, arena_printf(s->arena, "%s/%s", en->type->ns,
+								    en->type->name)));
 	json_t *secrets;
 	char *text;
 	int r;
@@ -182,7 +183,8 @@ row_write(struct arm_snapshot *s, struct entry *en, enum store_state state, stru
 		.id = en->want.id,
 		.sub = tenant_sub,
 		.rg = is_group ? "" : fold(s->arena, en->want.rg),
-		.type = fold(s->arena, arena_printf(s->arena, "%s/%s", en->type->ns, en->type->name)),
+		.type = fold(s->arena,
+			     arena_printf(s->arena, "%s/%s", en->type->ns, en->type->name)),
 		.tenant = en->want.tenant,
 		.etag = en->want.etag,
 		.body = text,
@@ -277,8 +279,8 @@ entries_json(struct arm_snapshot *s)
 			json_array_append_new(list, json_pack("[s,I]", en->fold,
 							      (json_int_t)en->row.rev + 1));
 		else if (en->is_loud && !en->is_removed)
-			json_array_append_new(list,
-					      json_pack("[s,I]", en->fold, (json_int_t)en->want.rev));
+			json_array_append_new(list, json_pack("[s,I]", en->fold,
+							      (json_int_t)en->want.rev));
 	return list;
 }
 
@@ -459,9 +461,10 @@ settle_one(struct store_tx *tx, void *arg, struct err *e)
 	if (!strcmp(op.what, "action")) {
 		json_decref(result);
 		op.status = STORE_OP_FAILED;
-		result = json_pack("{s:s, s:{s:s, s:s}}", "status", "Failed", "error", "code",
-				   "OperationInterrupted", "message",
-				   "The controller was restarted before the nodes answered. Ask again.");
+		result = json_pack(
+			"{s:s, s:{s:s, s:s}}", "status", "Failed", "error", "code",
+			"OperationInterrupted", "message",
+			"The controller was restarted before the nodes answered. Ask again.");
 		r = 0;
 	} else {
 		waits_hold(w->en, tx, &w->arena, json_object_get(d, "waits"), w->now_us, behind);

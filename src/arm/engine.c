@@ -53,7 +53,8 @@ operation_headers(struct ctx *c, const char *ns, const char *location, const cha
 	resp_header(c, "Retry-After", arena_printf(c->a, "%d", RETRY_AFTER));
 	if (with_location)
 		resp_header(c, "Location",
-			    url(c, "%s/providers/%s/locations/%s/operationResults/%s?api-version=%s",
+			    url(c,
+				"%s/providers/%s/locations/%s/operationResults/%s?api-version=%s",
 				sub, ns, location, op, v));
 }
 
@@ -66,9 +67,10 @@ respond_error(struct ctx *c)
 		bool busy = c->err.code == -EAGAIN;
 
 		arm_refuse(e, busy ? 503 : 500, busy ? "ServiceUnavailable" : "InternalServerError",
-			   "%s", busy ? "The store is not available right now. Try again."
-				      : "The request failed in the server. The request id names it in "
-					"the log.");
+			   "%s",
+			   busy ? "The store is not available right now. Try again."
+				: "The request failed in the server. The request id names it in "
+				  "the log.");
 		if (busy)
 			e->retry_after = 2;
 	}
@@ -78,11 +80,13 @@ respond_error(struct ctx *c)
 	if (e->retry_after)
 		resp_header(c, "Retry-After", arena_printf(c->a, "%d", e->retry_after));
 	if (e->status == 401)
-		resp_header(c, "WWW-Authenticate",
-			    arena_printf(c->a,
-					 "Bearer authorization_uri=\"%s/adfs\", error=\"invalid_token\", "
-					 "error_description=\"%s\"",
-					 c->en->base_url, e->message));
+		resp_header(
+			c, "WWW-Authenticate",
+			arena_printf(
+				c->a,
+				"Bearer authorization_uri=\"%s/adfs\", error=\"invalid_token\", "
+				"error_description=\"%s\"",
+				c->en->base_url, e->message));
 }
 
 /* --- transactions ------------------------------------------------------------------------------------ */
@@ -167,11 +171,12 @@ may(struct ctx *c, struct store_tx *tx, const char *action, const char *scope)
 static int
 deny_text(struct arm_error *e, const struct arm_caller *who, const char *action, const char *scope)
 {
-	return arm_refuse(e, 403, "AuthorizationFailed",
-			  "The client '%s' with object id '%s' does not have authorization to perform "
-			  "action '%s' over scope '%s' or the scope is invalid. If access was recently "
-			  "granted, please refresh your credentials.",
-			  who->app_id, who->oid, action, scope);
+	return arm_refuse(
+		e, 403, "AuthorizationFailed",
+		"The client '%s' with object id '%s' does not have authorization to perform "
+		"action '%s' over scope '%s' or the scope is invalid. If access was recently "
+		"granted, please refresh your credentials.",
+		who->app_id, who->oid, action, scope);
 }
 
 int
@@ -189,7 +194,8 @@ arm_deny(struct arm_snapshot *s, const char *action, const char *scope)
 /* Decided before existence: a subscription one cannot see does not exist; in a visible one without
  * the action it is 403 whether the thing exists or not. */
 int
-authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action, const char *scope)
+authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
+	  const char *scope)
 {
 	const struct arm_auth *auth = &c->en->cfg.auth;
 	struct store_subscription row;
@@ -260,21 +266,24 @@ version_check(struct ctx *c, const char *floor)
 	char today[16];
 
 	if (!v || !*v)
-		return arm_refuse(&c->error, 400, "MissingApiVersionParameter",
-				  "The api-version query parameter (?api-version=) is required for all "
-				  "requests.");
+		return arm_refuse(
+			&c->error, 400, "MissingApiVersionParameter",
+			"The api-version query parameter (?api-version=) is required for all "
+			"requests.");
 	gmtime_r(&now, &tm);
 	strftime(today, sizeof(today), "%Y-%m-%d", &tm);
 	if (!version_is_date(v) || strncmp(v, today, 10) > 0)
-		return arm_refuse(&c->error, 400, "InvalidApiVersionParameter",
-				  "The api-version '%s' is invalid. It must be a date, 'YYYY-MM-DD' or "
-				  "'YYYY-MM-DD-preview', not in the future.",
-				  v);
+		return arm_refuse(
+			&c->error, 400, "InvalidApiVersionParameter",
+			"The api-version '%s' is invalid. It must be a date, 'YYYY-MM-DD' or "
+			"'YYYY-MM-DD-preview', not in the future.",
+			v);
 	if (strncmp(v, floor, 10) < 0)
-		return arm_refuse(&c->error, 400, "NoRegisteredProviderFound",
-				  "No registered resource provider found for API version '%s'. Versions "
-				  "from '%s' on are supported.",
-				  v, floor);
+		return arm_refuse(
+			&c->error, 400, "NoRegisteredProviderFound",
+			"No registered resource provider found for API version '%s'. Versions "
+			"from '%s' on are supported.",
+			v, floor);
 	c->api_version = v;
 	return 0;
 }
@@ -420,8 +429,8 @@ route_provider(struct ctx *c, const char *sub, const char *rg, size_t at)
 	for (const struct arm_action *a = prov->reads; sub && !rg && a && a->name; a++)
 		if (read_matches(a->name, p->seg + at, p->n - at, t)) {
 			t->action = a;
-			t->id = t->fold = arm_id_fold(c->a,
-						      arena_printf(c->a, "/subscriptions/%s", sub));
+			t->id = t->fold =
+				arm_id_fold(c->a, arena_printf(c->a, "/subscriptions/%s", sub));
 			t->action_prefix = prov->ns;
 			return handle_action(c);
 		}
@@ -471,8 +480,8 @@ route(struct ctx *c)
 
 	if (r < 0 || mine)
 		return r;
-	if (p->n >= 4 && same(p->seg[0], "subscriptions") && same(p->seg[2], "providers") && p->n >= 5 &&
-	    !same(p->seg[4], "register") && !same(p->seg[4], "unregister"))
+	if (p->n >= 4 && same(p->seg[0], "subscriptions") && same(p->seg[2], "providers") &&
+	    p->n >= 5 && !same(p->seg[4], "register") && !same(p->seg[4], "unregister"))
 		return route_provider(c, p->seg[1], NULL, 3);
 	if (p->n >= 7 && same(p->seg[0], "subscriptions") && same(p->seg[2], "resourcegroups") &&
 	    same(p->seg[4], "providers"))
@@ -561,7 +570,8 @@ request_finish(struct ctx *c, int r)
 	resp_header(c, "x-ms-request-id", c->request_id);
 	resp_header(c, "x-ms-correlation-request-id", c->correlation_id);
 	resp_header(c, "x-ms-routing-request-id",
-		    arena_printf(c->a, "WAYLEAVE:%lld:%s", (long long)(c->now_us / 1000), c->request_id));
+		    arena_printf(c->a, "WAYLEAVE:%lld:%s", (long long)(c->now_us / 1000),
+				 c->request_id));
 	if (c->req->client_request_id && strlen(c->req->client_request_id) <= 128 &&
 	    is_utf8(c->req->client_request_id, strlen(c->req->client_request_id)))
 		resp_header(c, "x-ms-client-request-id", c->req->client_request_id);
@@ -598,7 +608,8 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->done_arg = arg;
 	c->request_id = guid_new(c->a);
 	c->correlation_id = id_or_new(c, req->correlation_id);
-	r = auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller, &c->error);
+	r = auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller,
+			       &c->error);
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
 	if (r == 0 && req->body_len) {
@@ -645,8 +656,9 @@ static const struct arm_caller system_caller = { "system", "system", "", "system
 static int
 own_finish(int r, struct arm_error *refusal, struct err *e)
 {
-	return r == -EBADE && refusal->status ? err_set(e, r, "%s: %s", refusal->code, refusal->message)
-					      : r;
+	return r == -EBADE && refusal->status
+		       ? err_set(e, r, "%s: %s", refusal->code, refusal->message)
+		       : r;
 }
 
 static int
@@ -686,7 +698,8 @@ arm_run(struct arm_engine *en, int (*fn)(struct arm_plan *p, void *arg), void *a
 }
 
 int
-arm_look(struct arm_engine *en, int (*fn)(struct arm_snapshot *s, void *arg), void *arg, struct err *e)
+arm_look(struct arm_engine *en, int (*fn)(struct arm_snapshot *s, void *arg), void *arg,
+	 struct err *e)
 {
 	struct own w = { .en = en, .look = fn, .arg = arg };
 	int r = store_read(en->cfg.store, own_run, &w, e);

@@ -37,9 +37,9 @@ struct arm_extension_call {
 	const char *const *seg;  /* after the namespace */
 	size_t n_seg;
 	const char *query;
-	const json_t *body;      /* NULL: none */
-	int status;              /* out; 0: 200 */
-	json_t *result;          /* out, a new reference */
+	const json_t *body; /* NULL: none */
+	int status;         /* out; 0: 200 */
+	json_t *result;     /* out, a new reference */
 };
 struct arm_extension {
 	const char *ns, *floor;
@@ -55,12 +55,12 @@ struct arm_config {
 	struct store *store;
 	const struct arm_extension *extensions; /* ended by ns NULL; NULL: none */
 	struct arm_auth auth;
-	const char *base_url;  /* "https://localhost:8443": absolute URLs are made from it */
+	const char *base_url; /* "https://localhost:8443": absolute URLs are made from it */
 	const struct arm_provider *const *providers; /* NULL-terminated */
 	arm_locations_fn *locations;
-	void *ctx;             /* arm_snapshot.ctx */
-	int converge_ms;       /* how long an operation waits for live nodes; 0: 30000 */
-	int live_ms;           /* a node is live if seen this recently; 0: 30000 */
+	void *ctx;       /* arm_snapshot.ctx */
+	int converge_ms; /* how long an operation waits for live nodes; 0: 30000 */
+	int live_ms;     /* a node is live if seen this recently; 0: 30000 */
 	/* Called after a commit that changed this node's objects, and when a query is put to it. */
 	void (*node_changed)(void *ctx, const char *node);
 	void *node_changed_ctx;
@@ -79,7 +79,8 @@ void arm_tick(struct arm_engine *en);
 
 /* Runs a plan of the controller's own (no caller, no authorisation), for bootstrap and for news from
  * nodes: fn gets a plan without aggregate (have, want NULL) and changes what it likes. */
-int arm_run(struct arm_engine *en, int (*fn)(struct arm_plan *p, void *arg), void *arg, struct err *e);
+int arm_run(struct arm_engine *en, int (*fn)(struct arm_plan *p, void *arg), void *arg,
+	    struct err *e);
 /* As arm_run() for reading only. */
 int arm_look(struct arm_engine *en, int (*fn)(struct arm_snapshot *s, void *arg), void *arg,
 	     struct err *e);
@@ -99,5 +100,5 @@ int arm_agent_report(struct arm_engine *en, const char *node, const json_t *repo
 int arm_agent_answer(struct arm_engine *en, const char *node, const json_t *answer, struct err *e);
 /* {"entries":[{"boot","sequence",...}]} -> {"acknowledged":{"boot","sequence"}}: the last entry
  * of the batch, stored for good. A repeated entry counts once. */
-int arm_agent_readings(struct arm_engine *en, const char *node, const json_t *readings, json_t **ret,
-		       struct err *e);
+int arm_agent_readings(struct arm_engine *en, const char *node, const json_t *readings,
+		       json_t **ret, struct err *e);

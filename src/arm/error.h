@@ -27,17 +27,17 @@ int arm_refuse(struct arm_error *e, int status, const char *code, const char *fm
 int arm_refuse_at(struct arm_error *e, int status, const char *code, const char *target,
 		  const char *fmt, ...) PRINTF(5, 6);
 /* Seen by compilers and analysers too: a caller's failure path is then known to fail. */
-#define arm_refuse(...)                        \
-	({                                     \
+#define arm_refuse(...) \
+	({ \
 		const int refused_ UNUSED = -EBADE; \
-		(arm_refuse)(__VA_ARGS__);            \
-		refused_;                      \
+		(arm_refuse)(__VA_ARGS__); \
+		refused_; \
 	})
-#define arm_refuse_at(...)                        \
-	({                                     \
+#define arm_refuse_at(...) \
+	({ \
 		const int refused_ UNUSED = -EBADE; \
-		(arm_refuse_at)(__VA_ARGS__);            \
-		refused_;                      \
+		(arm_refuse_at)(__VA_ARGS__); \
+		refused_; \
 	})
 /* Adds a detail (one blocker, one wrong field). */
 void arm_error_add(struct arm_error *e, const char *code, const char *target, const char *fmt, ...)

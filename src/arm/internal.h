@@ -71,8 +71,8 @@ struct merge {
 };
 /* want for an element (aggregate or child) from a body and what is there (NULL: created). A new
  * reference; NULL when refused. */
-json_t *merge_element(struct merge *m, const struct arm_type *t, const json_t *in, const json_t *have,
-		      const char *path);
+json_t *merge_element(struct merge *m, const struct arm_type *t, const json_t *in,
+		      const json_t *have, const char *path);
 /* Turns what merge has collected into one refusal. */
 int merge_result(struct merge *m);
 bool type_has_secrets(const struct arm_type *t);
@@ -97,7 +97,7 @@ struct object_out {
 struct entry {
 	const struct arm_type *type;
 	const char *fold;
-	bool exists;               /* in the store */
+	bool exists; /* in the store */
 	struct store_resource row;
 	struct arm_resource have, want;
 	bool is_edited, is_loud, is_created, is_removed, is_recompiled, is_done;
@@ -112,7 +112,7 @@ struct added_ref {
 struct arm_overlay {
 	struct map entries; /* fold -> struct entry * */
 	struct entry *first, **last;
-	json_t *keep;       /* array that owns odd JSON */
+	json_t *keep; /* array that owns odd JSON */
 	struct object_out *out;
 	size_t n_out, cap_out;
 	const char *emit_owner;
@@ -147,8 +147,8 @@ struct outcome {
 	bool is_settled;
 };
 /* Writes everything the overlay has: objects, rows, references, operation. */
-int overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold, const char *what,
-		   const json_t *detail, struct outcome *ret, struct err *e);
+int overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold,
+		   const char *what, const json_t *detail, struct outcome *ret, struct err *e);
 int operations_settle(struct arm_engine *en);
 int operations_prune(struct arm_engine *en);
 bool node_is_live(const struct arm_engine *en, const struct store_node *n, int64_t now_us);
@@ -180,8 +180,8 @@ struct ctx {
 	const char *request_id, *correlation_id;
 	struct err err;
 	struct arm_snapshot *s; /* inside a transaction */
-	const void *extra; /* a handler's own, carried through its transaction */
-	const char **notify; /* nodes to tell after the commit */
+	const void *extra;      /* a handler's own, carried through its transaction */
+	const char **notify;    /* nodes to tell after the commit */
 	size_t n_notify;
 	struct arm_call *call; /* an action's, in its transaction */
 	arm_done_fn *done;
@@ -190,18 +190,18 @@ struct ctx {
 
 struct target {
 	const struct arm_provider *provider;
-	const char *sub, *rg;        /* as sent, or NULL */
+	const char *sub, *rg; /* as sent, or NULL */
 	const struct arm_type *chain[8];
 	const char *names[8];
-	size_t depth;                /* types */
-	bool is_collection;          /* the last type has no name */
+	size_t depth;       /* types */
+	bool is_collection; /* the last type has no name */
 	const struct arm_action *action;
 	const char *arg;
 	const char *args[4];
 	size_t n_args;
-	const char *id, *fold;       /* of the element, or of the parent + type for a collection */
+	const char *id, *fold; /* of the element, or of the parent + type for a collection */
 	const char *top_id, *top_fold;
-	const char *action_prefix;   /* "Microsoft.Network/expressRouteCircuits/peerings" */
+	const char *action_prefix; /* "Microsoft.Network/expressRouteCircuits/peerings" */
 };
 
 void resp_header(struct ctx *c, const char *name, const char *value);
@@ -213,8 +213,8 @@ int authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *a
 	      const char *scope);
 int reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
 int writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
-int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg, const char *target,
-	      const char *action, const char *status);
+int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
+	      const char *target, const char *action, const char *status);
 char *url(struct ctx *c, const char *fmt, ...) PRINTF(2, 3);
 int check_if_match(struct ctx *c, const struct arm_resource *r);
 char *next_link(struct ctx *c, const char *after);
@@ -226,8 +226,8 @@ int location_check(struct ctx *c, struct arm_snapshot *s, const char *location, 
 json_t *tags_merge(struct merge *m, const json_t *in);
 int type_plan(struct arm_plan *p);
 int resource_delete(struct ctx *c, struct arm_snapshot *s, struct entry *en);
-int handle_resource(struct ctx *c);    /* resource.c: c->target is set */
-int handle_action(struct ctx *c);      /* action.c */
+int handle_resource(struct ctx *c);                    /* resource.c: c->target is set */
+int handle_action(struct ctx *c);                      /* action.c */
 int handle_platform(struct ctx *c, bool *ret_is_mine); /* platform.c */
 int handle_operation(struct ctx *c, const char *sub, const char *id, bool results);
 int group_delete(struct ctx *c, struct arm_snapshot *s);

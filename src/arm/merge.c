@@ -82,9 +82,9 @@ quote(struct merge *m, const json_t *v)
 	return arena_strdup(m->arena, text ? text : "?");
 }
 
-#define WRONG(m, code, path, ...)                                          \
-	do {                                                               \
-		if ((m)->n_wrong++ < 20)                                   \
+#define WRONG(m, code, path, ...) \
+	do { \
+		if ((m)->n_wrong++ < 20) \
 			arm_error_add((m)->error, code, path, __VA_ARGS__); \
 	} while (0)
 
@@ -145,9 +145,8 @@ merge_string(struct merge *m, const struct arm_prop *p, const json_t *in, const 
 		return json_string(s);
 	}
 	if (n < p->min || n > max) {
-		WRONG(m, "InvalidParameter", path,
-		      "%s: %s must be %lld to %lld bytes long.", path, quote(m, in),
-		      (long long)p->min, (long long)max);
+		WRONG(m, "InvalidParameter", path, "%s: %s must be %lld to %lld bytes long.", path,
+		      quote(m, in), (long long)p->min, (long long)max);
 		return NULL;
 	}
 	if (p->check && p->check(s, &why) < 0) {
@@ -213,8 +212,9 @@ merge_ref(struct merge *m, const struct arm_prop *p, const json_t *in, const cha
 		for (size_t k = i + 1; k + 1 < seg.n; k += 2)
 			buf_printf(&type, "/%s", seg.seg[k]);
 		if (!i || (seg.n - i) % 2 == 0 || !same(buf_str(&type), p->ref_type)) {
-			WRONG(m, "InvalidJsonReferenceFormat", path, "%s: %s is not the id of a %s.",
-			      path, quote(m, json_object_get(in, "id")), p->ref_type);
+			WRONG(m, "InvalidJsonReferenceFormat", path,
+			      "%s: %s is not the id of a %s.", path,
+			      quote(m, json_object_get(in, "id")), p->ref_type);
 			return NULL;
 		}
 	}
@@ -322,14 +322,14 @@ merge_children(struct merge *m, const struct arm_prop *p, const json_t *in, cons
 			continue;
 		}
 		if (!name || !name_is_valid(p->child, name)) {
-			WRONG(m, "InvalidResourceName", at, "%s: %s is not a valid name for a %s.", at,
-			      name ? quote(m, json_object_get(one, "name")) : "nothing",
+			WRONG(m, "InvalidResourceName", at, "%s: %s is not a valid name for a %s.",
+			      at, name ? quote(m, json_object_get(one, "name")) : "nothing",
 			      p->child->name);
 			continue;
 		}
 		if (by_name(seen, name)) {
-			WRONG(m, "DuplicateResourceName", at, "%s: the name '%s' is given twice.", at,
-			      name);
+			WRONG(m, "DuplicateResourceName", at, "%s: the name '%s' is given twice.",
+			      at, name);
 			continue;
 		}
 		json_array_append(seen, one);
@@ -389,10 +389,9 @@ merge_value(struct merge *m, const struct arm_prop *p, const json_t *in, const j
 static json_t *
 merge_default(const struct arm_prop *p)
 {
-	return p->def ? json_loads(p->def, JSON_DECODE_ANY, NULL)
-	       : p->kind == ARM_CHILDREN
-		       ? json_array()
-		       : NULL;
+	return p->def                    ? json_loads(p->def, JSON_DECODE_ANY, NULL)
+	       : p->kind == ARM_CHILDREN ? json_array()
+					 : NULL;
 }
 
 static bool
@@ -412,7 +411,8 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 	if (p->flags & ARM_READ_ONLY)
 		v = json_incref((json_t *)have);
 	else if (in && json_is_null(in)) /* says so: gone, or back to the default */
-		v = p->kind == ARM_CHILDREN && keeps ? json_incref((json_t *)have) : merge_default(p);
+		v = p->kind == ARM_CHILDREN && keeps ? json_incref((json_t *)have)
+						     : merge_default(p);
 	else if (in && p->flags & ARM_SECRET && !json_string_length(in) && json_is_string(in))
 		v = NULL;
 	else if (in)
@@ -497,8 +497,8 @@ static bool
 props_have_secrets(const struct arm_prop *p)
 {
 	for (; p && p->name; p++)
-		if (p->flags & ARM_SECRET ||
-		    ((p->kind == ARM_OBJECT || p->kind == ARM_LIST) && props_have_secrets(p->props)))
+		if (p->flags & ARM_SECRET || ((p->kind == ARM_OBJECT || p->kind == ARM_LIST) &&
+					      props_have_secrets(p->props)))
 			return true;
 	return false;
 }
@@ -556,7 +556,8 @@ props_split(const struct arm_prop *p, json_t *at)
 			json_t *items = json_object();
 
 			json_array_foreach(v, i, one)
-				put_if_any(items, item_key(one, i, key), props_split(p->props, one));
+				put_if_any(items, item_key(one, i, key),
+					   props_split(p->props, one));
 			put_if_any(out, p->name, items);
 		}
 	}
@@ -597,7 +598,8 @@ props_join(const struct arm_prop *p, json_t *at, const json_t *secrets)
 	char key[256];
 
 	for (; p && p->name && at && secrets; p++) {
-		json_t *v = json_object_get(at, p->name), *s = json_object_get(secrets, p->name), *one;
+		json_t *v = json_object_get(at, p->name), *s = json_object_get(secrets, p->name),
+		       *one;
 		size_t i;
 
 		if (s && p->flags & ARM_SECRET) {
@@ -624,8 +626,8 @@ secrets_join(const struct arm_type *t, json_t *element, const json_t *secrets)
 	props_join(t->top, element, secrets);
 	props_join(t->props, props, json_object_get(secrets, "properties"));
 	for (const struct arm_type *const *c = t->children; c && *c; c++) {
-		json_t *items = json_object_get(json_object_get(secrets, "children"),
-						type_collection(*c));
+		json_t *items =
+			json_object_get(json_object_get(secrets, "children"), type_collection(*c));
 
 		json_array_foreach(json_object_get(props, type_collection(*c)), i, one)
 			secrets_join(*c, one, json_object_get(items, item_key(one, i, key)));
@@ -681,12 +683,13 @@ element_refs(struct arena *a, const struct arm_type *t, const json_t *element,
 	props_refs(a, t->props, props, element_fold, inside, fn, arg);
 	for (const struct arm_type *const *c = t->children; c && *c; c++) {
 		json_array_foreach(json_object_get(props, type_collection(*c)), i, one) {
-			const char *f = arm_id_fold(
-				a, arena_printf(a, "%s/%s/%s", element_fold, (*c)->name,
-						arm_str(one, "name", "")));
+			const char *f =
+				arm_id_fold(a, arena_printf(a, "%s/%s/%s", element_fold, (*c)->name,
+							    arm_str(one, "name", "")));
 
 			element_refs(a, *c, one, f,
-				     arena_printf(a, "%s.%s", inside, type_collection(*c)), fn, arg);
+				     arena_printf(a, "%s.%s", inside, type_collection(*c)), fn,
+				     arg);
 		}
 	}
 }

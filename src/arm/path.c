@@ -40,9 +40,12 @@ is_utf8(const char *s, size_t n)
 	const uint8_t *p = (const uint8_t *)s, *end = p + n;
 
 	while (p < end) {
-		unsigned len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3
-			     : *p < 0xf5 ? 4
-					 : 0;
+		unsigned len = *p < 0x80   ? 1
+			       : *p < 0xc2 ? 0
+			       : *p < 0xe0 ? 2
+			       : *p < 0xf0 ? 3
+			       : *p < 0xf5 ? 4
+					   : 0;
 
 		if (!len || (size_t)(end - p) < len)
 			return false;

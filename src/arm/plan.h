@@ -31,18 +31,18 @@ struct arm_caller {
 struct arm_snapshot {
 	struct arm_engine *engine;
 	struct store_tx *tx;
-	struct arena *arena;             /* lives as long as the request */
+	struct arena *arena; /* lives as long as the request */
 	const struct arm_caller *caller;
-	struct arm_error *error;         /* for arm_refuse(s->error, ...) */
+	struct arm_error *error; /* for arm_refuse(s->error, ...) */
 	int64_t now_us;
-	struct arm_overlay *overlay;     /* the engine's: what this transaction has read and changed */
-	void *ctx;                       /* arm_config.ctx: the provider's own (its catalogue) */
+	struct arm_overlay *overlay; /* the engine's: what this transaction has read and changed */
+	void *ctx;                   /* arm_config.ctx: the provider's own (its catalogue) */
 };
 
 struct arm_resource {
 	const struct arm_type *type;
-	const char *id;      /* as created */
-	const char *fold;    /* lower case */
+	const char *id;              /* as created */
+	const char *fold;            /* lower case */
 	const char *sub, *rg, *name; /* as created; "" for none */
 	const char *tenant;
 	const char *etag;
@@ -89,15 +89,15 @@ enum arm_verb { ARM_VERB_CREATE, ARM_VERB_UPDATE, ARM_VERB_TAGS, ARM_VERB_DELETE
 
 struct arm_plan {
 	struct arm_snapshot *s;
-	enum arm_verb verb;               /* what happens to the *aggregate* */
-	const struct arm_type *type;      /* of the aggregate */
-	const struct arm_resource *have;  /* before; NULL when created */
-	struct arm_resource *want;        /* after, merged and valid by the tables; edit want->body and
+	enum arm_verb verb;              /* what happens to the *aggregate* */
+	const struct arm_type *type;     /* of the aggregate */
+	const struct arm_resource *have; /* before; NULL when created */
+	struct arm_resource *want; /* after, merged and valid by the tables; edit want->body and
 					     want->hidden freely; NULL when the aggregate is deleted */
 	/* What the request addressed, if a child: its type, full id, and have/want elements. */
 	const struct arm_type *child;
 	const char *child_id;
-	const char *location;             /* of the aggregate, folded */
+	const char *location; /* of the aggregate, folded */
 };
 
 /* Another aggregate to change in this transaction; NULL: absent. The same pointer every time. Its
@@ -155,13 +155,13 @@ struct arm_call {
 	const char *arg;              /* last segment if has_arg, else NULL */
 	const char *const *args;      /* segments matched by '?' in a provider's read */
 	size_t n_args;
-	const json_t *body;           /* of the POST; NULL if empty */
-	const char *query;            /* as sent: arm_call_query() */
-	json_t *result;               /* out */
-	int deadline_ms;              /* for answers; default 10000, GET 3000 */
+	const json_t *body;               /* of the POST; NULL if empty */
+	const char *query;                /* as sent: arm_call_query() */
+	json_t *result;                   /* out */
+	int deadline_ms;                  /* for answers; default 10000, GET 3000 */
 	const struct arm_answer *answers; /* in `answered` */
 	size_t n_answers;
-	struct arm_ask *asks;         /* the engine's */
+	struct arm_ask *asks; /* the engine's */
 };
 /* Value of a query parameter, decoded, or NULL. */
 const char *arm_call_query(const struct arm_call *c, const char *name);

@@ -20,10 +20,11 @@ subscription_json(const struct store_subscription *sub)
 
 	snprintf(id, sizeof(id), "/subscriptions/%s", sub->id);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:[], s:{s:s, s:s, s:s}}", "id", id,
-			 "subscriptionId", sub->id, "tenantId", sub->tenant, "displayName", sub->name,
-			 "state", sub->state, "authorizationSource", "RoleBased", "managedByTenants",
-			 "subscriptionPolicies", "locationPlacementId", "Public_2014-09-01", "quotaId",
-			 "PayAsYouGo_2014-09-01", "spendingLimit", "Off");
+			 "subscriptionId", sub->id, "tenantId", sub->tenant, "displayName",
+			 sub->name, "state", sub->state, "authorizationSource", "RoleBased",
+			 "managedByTenants", "subscriptionPolicies", "locationPlacementId",
+			 "Public_2014-09-01", "quotaId", "PayAsYouGo_2014-09-01", "spendingLimit",
+			 "Off");
 }
 
 static int
@@ -71,8 +72,8 @@ tenants_run(struct ctx *c, struct arm_snapshot *s)
 	const char *t = c->caller.tenant;
 
 	c->resp.body = json_pack("{s:[{s:s, s:s, s:s, s:s}]}", "value", "id",
-				 arena_printf(c->a, "/tenants/%s", t), "tenantId", t, "tenantCategory",
-				 "Home", "displayName", "Wayleave");
+				 arena_printf(c->a, "/tenants/%s", t), "tenantId", t,
+				 "tenantCategory", "Home", "displayName", "Wayleave");
 	c->resp.status = 200;
 	return 0;
 }
@@ -91,9 +92,9 @@ locations_run(struct ctx *c, struct arm_snapshot *s)
 	json_array_foreach(all, i, one) {
 		const char *name = arm_str(one, "name", "");
 
-		json_object_set_new(one, "id", json_string(arena_printf(c->a,
-									"/subscriptions/%s/locations/%s",
-									sub, name)));
+		json_object_set_new(one, "id",
+				    json_string(arena_printf(c->a, "/subscriptions/%s/locations/%s",
+							     sub, name)));
 		if (!json_object_get(one, "type"))
 			json_object_set_new(one, "type", json_string("Region"));
 		if (!json_object_get(one, "displayName"))
@@ -121,14 +122,14 @@ types_json(struct ctx *c, json_t *out, const struct arm_type *const *types, cons
 		const char *name = arena_printf(c->a, "%s%s", prefix, (*types)->name);
 
 		json_array_append_new(
-			out, json_pack("{s:s, s:O, s:[s,s,s,s,s,s,s,s,s], s:s, s:s}", "resourceType",
-				       name, "locations", locations, "apiVersions", "2024-05-01",
-				       "2023-09-01", "2022-07-01", "2022-01-01", "2021-08-01",
-				       "2021-04-01", "2020-07-01", "2018-04-01", "2018-02-01",
-				       "defaultApiVersion", "2024-05-01", "capabilities",
-				       (*types)->flags & ARM_TRACKED
-					       ? "SupportsTags, SupportsLocation"
-					       : "None"));
+			out,
+			json_pack("{s:s, s:O, s:[s,s,s,s,s,s,s,s,s], s:s, s:s}", "resourceType",
+				  name, "locations", locations, "apiVersions", "2024-05-01",
+				  "2023-09-01", "2022-07-01", "2022-01-01", "2021-08-01",
+				  "2021-04-01", "2020-07-01", "2018-04-01", "2018-02-01",
+				  "defaultApiVersion", "2024-05-01", "capabilities",
+				  (*types)->flags & ARM_TRACKED ? "SupportsTags, SupportsLocation"
+								: "None"));
 		types_json(c, out, (*types)->children, arena_printf(c->a, "%s/", name), locations);
 	}
 }
@@ -147,18 +148,18 @@ provider_json(struct ctx *c, struct arm_snapshot *s, const char *sub, const char
 						 ? json_object_get(one, "displayName")
 						 : json_object_get(one, "name"));
 	types_json(c, types, p ? p->types : groups, "", names);
-	for (const char *const *w = (const char *const[]){ "operations", "locations",
-							    "locations/operations",
-							    "locations/operationResults", NULL };
+	for (const char *const *w =
+		     (const char *const[]){ "operations", "locations", "locations/operations",
+					    "locations/operationResults", NULL };
 	     p && *w; w++)
-		json_array_append_new(types, json_pack("{s:s, s:O, s:[s]}", "resourceType", *w,
-						       "locations", names, "apiVersions",
-						       "2024-05-01"));
+		json_array_append_new(types,
+				      json_pack("{s:s, s:O, s:[s]}", "resourceType", *w,
+						"locations", names, "apiVersions", "2024-05-01"));
 	json_decref(all);
 	json_decref(names);
 	return json_pack("{s:s, s:s, s:s, s:s, s:o}", "id",
-			 arena_printf(c->a, "/subscriptions/%s/providers/%s", sub, ns), "namespace", ns,
-			 "registrationState", "Registered", "registrationPolicy",
+			 arena_printf(c->a, "/subscriptions/%s/providers/%s", sub, ns), "namespace",
+			 ns, "registrationState", "Registered", "registrationPolicy",
 			 "RegistrationRequired", "resourceTypes", types);
 }
 
@@ -178,12 +179,13 @@ providers_run(struct ctx *c, struct arm_snapshot *s)
 	for (const struct arm_extension *x = c->en->cfg.extensions; r == 0 && x && x->ns; x++)
 		if (!want || same(want, x->ns))
 			json_array_append_new(
-				value, json_pack("{s:s, s:s, s:s, s:s, s:[]}", "id",
-						 arena_printf(c->a, "/subscriptions/%s/providers/%s",
-							      sub, x->ns),
-						 "namespace", x->ns, "registrationState", "Registered",
-						 "registrationPolicy", "RegistrationFree",
-						 "resourceTypes"));
+				value,
+				json_pack("{s:s, s:s, s:s, s:s, s:[]}", "id",
+					  arena_printf(c->a, "/subscriptions/%s/providers/%s", sub,
+						       x->ns),
+					  "namespace", x->ns, "registrationState", "Registered",
+					  "registrationPolicy", "RegistrationFree",
+					  "resourceTypes"));
 	c->resp.status = 200;
 	if (r == 0 && want && !json_array_size(value))
 		r = arm_refuse(&c->error, 404, "InvalidResourceNamespace",
@@ -307,10 +309,11 @@ group_put_run(struct ctx *c, struct arm_snapshot *s)
 	if (r < 0)
 		return r;
 	if (!group_name_is_valid(c->path.seg[3]))
-		return arm_refuse(&c->error, 400, "InvalidResourceGroup",
-				  "The resource group name '%s' is invalid: 1 to 90 letters, digits, "
-				  "'.', '_', '-', '(' or ')', not ending in a dot.",
-				  c->path.seg[3]);
+		return arm_refuse(
+			&c->error, 400, "InvalidResourceGroup",
+			"The resource group name '%s' is invalid: 1 to 90 letters, digits, "
+			"'.', '_', '-', '(' or ')', not ending in a dot.",
+			c->path.seg[3]);
 	if (!c->body)
 		return arm_refuse(&c->error, 400, "InvalidRequestContent", "The body is missing.");
 	loc = json_string_value(json_object_get(c->body, "location"));
@@ -322,10 +325,11 @@ group_put_run(struct ctx *c, struct arm_snapshot *s)
 		return arm_refuse(&c->error, 409, "ResourceGroupBeingDeleted",
 				  "The resource group '%s' is being deleted.", now->name);
 	if (now && strcmp(arm_str(now->body, "location", loc), loc))
-		return arm_refuse(&c->error, 409, "InvalidResourceGroupLocation",
-				  "Invalid resource group location '%s'. The Resource group already "
-				  "exists in location '%s'.",
-				  loc, arm_str(now->body, "location", ""));
+		return arm_refuse(
+			&c->error, 409, "InvalidResourceGroupLocation",
+			"Invalid resource group location '%s'. The Resource group already "
+			"exists in location '%s'.",
+			loc, arm_str(now->body, "location", ""));
 	if (!now && location_check(c, s, loc, "LocationNotAvailableForResourceGroup") < 0)
 		return -EBADE;
 	tags = tags_merge(&m, json_object_get(c->body, "tags"));
@@ -406,10 +410,11 @@ members_delete(struct ctx *c, struct arm_snapshot *s, const char *after)
 		left += !en->is_removed && !en->have.is_deleting;
 	}
 	if (left)
-		return arm_refuse(&c->error, 409, "ResourceGroupDeletionBlocked",
-				  "Deletion of resource group '%s' failed as %zu resources in it could "
-				  "not be deleted. %s",
-				  c->path.seg[3], left, c->error.message ? c->error.message : "");
+		return arm_refuse(
+			&c->error, 409, "ResourceGroupDeletionBlocked",
+			"Deletion of resource group '%s' failed as %zu resources in it could "
+			"not be deleted. %s",
+			c->path.seg[3], left, c->error.message ? c->error.message : "");
 	return n == 1000 ? members_delete(c, s, rows[n - 1].fold) : 0;
 }
 
@@ -457,14 +462,17 @@ filter_parse(struct ctx *c, const char *text, struct wish *w)
 		const char **slot;
 		int n = 0;
 
-		if (sscanf(text, " %31[A-Za-z] %*1[eE]%*1[qQ] '%255[^']'%n", field, value, &n) != 2 || !n)
-			return arm_refuse(&c->error, 400, "InvalidFilterInQueryString",
-					  "Invalid $filter '%s': only field eq 'value', joined by and.",
-					  text);
+		if (sscanf(text, " %31[A-Za-z] %*1[eE]%*1[qQ] '%255[^']'%n", field, value, &n) !=
+			    2 ||
+		    !n)
+			return arm_refuse(
+				&c->error, 400, "InvalidFilterInQueryString",
+				"Invalid $filter '%s': only field eq 'value', joined by and.",
+				text);
 		slot = same(field, "resourceType")    ? &w->type
 		       : same(field, "resourceGroup") ? &w->group
-		       : same(field, "name")	      ? &w->name
-		       : same(field, "tagName")	      ? &w->tag_name
+		       : same(field, "name")          ? &w->name
+		       : same(field, "tagName")       ? &w->tag_name
 		       : same(field, "tagValue")      ? &w->tag_value
 		       : same(field, "location")      ? &w->location
 						      : NULL;
@@ -486,10 +494,9 @@ filter_parse(struct ctx *c, const char *text, struct wish *w)
 static bool
 wish_matches(const struct wish *w, const struct arm_resource *r)
 {
-	const char *tag = w->tag_name
-				  ? json_string_value(json_object_get(json_object_get(r->body, "tags"),
-								      w->tag_name))
-				  : NULL;
+	const char *tag = w->tag_name ? json_string_value(json_object_get(
+						json_object_get(r->body, "tags"), w->tag_name))
+				      : NULL;
 
 	if (r->type == &arm_group_type)
 		return false;
@@ -516,11 +523,14 @@ generic_json(struct ctx *c, struct arm_snapshot *s, const struct arm_resource *r
 			json_object_set(out, *k, v);
 	}
 	if (expand && strcasestr(expand, "createdTime"))
-		json_object_set_new(out, "createdTime", json_string(utc_format(row->created_us, when)));
+		json_object_set_new(out, "createdTime",
+				    json_string(utc_format(row->created_us, when)));
 	if (expand && strcasestr(expand, "changedTime"))
-		json_object_set_new(out, "changedTime", json_string(utc_format(row->changed_us, when)));
+		json_object_set_new(out, "changedTime",
+				    json_string(utc_format(row->changed_us, when)));
 	if (expand && strcasestr(expand, "provisioningState"))
-		json_object_set(out, "provisioningState", arm_at(full, "properties.provisioningState"));
+		json_object_set(out, "provisioningState",
+				arm_at(full, "properties.provisioningState"));
 	json_decref(full);
 	return out;
 }

@@ -4,16 +4,16 @@
 #include "arm/plan.h"
 
 struct arm_request {
-	struct arena *arena;  /* lives until the answer is sent */
+	struct arena *arena; /* lives until the answer is sent */
 	enum arm_method method;
-	const char *path;     /* as received, still percent-encoded, without the query */
-	const char *query;    /* as received, without '?'; "" if none */
+	const char *path;  /* as received, still percent-encoded, without the query */
+	const char *query; /* as received, without '?'; "" if none */
 	const void *body;
 	size_t body_len;
 	/* Headers; NULL: absent. */
 	const char *authorization, *if_match, *if_none_match;
 	const char *client_request_id, *correlation_id;
-	const char *remote;   /* address for the activity log */
+	const char *remote; /* address for the activity log */
 };
 
 struct arm_header {
@@ -23,7 +23,7 @@ struct arm_header {
 #define ARM_MAX_HEADERS 20
 struct arm_response {
 	int status;
-	json_t *body;         /* NULL: none. Owned: arm_response_fini() */
+	json_t *body; /* NULL: none. Owned: arm_response_fini() */
 	struct arm_header headers[ARM_MAX_HEADERS];
 	size_t n_headers;
 };

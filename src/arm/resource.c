@@ -19,10 +19,10 @@ not_found(struct ctx *c)
 	const struct target *t = c->target;
 
 	if (t->depth == 1)
-		return arm_refuse(&c->error, 404, "ResourceNotFound",
-				  "The Resource '%s/%s/%s' under resource group '%s' was not found.",
-				  t->chain[0]->ns, t->chain[0]->name, t->names[0],
-				  t->rg ? t->rg : "<null>");
+		return arm_refuse(
+			&c->error, 404, "ResourceNotFound",
+			"The Resource '%s/%s/%s' under resource group '%s' was not found.",
+			t->chain[0]->ns, t->chain[0]->name, t->names[0], t->rg ? t->rg : "<null>");
 	return arm_refuse(&c->error, 404, "NotFound", "Resource %s not found.", t->id);
 }
 
@@ -78,9 +78,10 @@ list_children(struct ctx *c, struct arm_snapshot *s)
 	if (!parent)
 		return arm_refuse(&c->error, 404, "ParentResourceNotFound",
 				  "The parent resource '%s' was not found.", t->id);
-	list = json_object_get(json_object_get(parent, "properties"), type_collection(last_type(t)));
-	c->resp.body = json_pack("{s:o}", "value",
-				 json_is_array(list) ? json_incref(list) : json_array());
+	list = json_object_get(json_object_get(parent, "properties"),
+			       type_collection(last_type(t)));
+	c->resp.body =
+		json_pack("{s:o}", "value", json_is_array(list) ? json_incref(list) : json_array());
 	c->resp.status = 200;
 	json_decref(parent);
 	return 0;
@@ -119,7 +120,8 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 {
 	const struct target *t = c->target;
 	const struct arm_type *type = last_type(t);
-	const char *read = action(c, "read"), *token = query_param(c->a, c->req->query, "$skiptoken");
+	const char *read = action(c, "read"),
+		   *token = query_param(c->a, c->req->query, "$skiptoken");
 	bool sees_all;
 	struct store_filter f = { .limit = page_size(c) };
 	struct store_resource *rows;
@@ -139,7 +141,8 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 	f.type = fold(c->a, arena_printf(c->a, "%s/%s", type->ns, type->name));
 	f.after = token ? token_decode(c->a, token) : NULL;
 	if (token && !f.after)
-		return arm_refuse(&c->error, 400, "InvalidSkipToken", "The $skipToken is not one of ours.");
+		return arm_refuse(&c->error, 400, "InvalidSkipToken",
+				  "The $skipToken is not one of ours.");
 	r = store_resource_list(s->tx, c->a, &f, &rows, &n, &c->err);
 	if (r < 0)
 		return r;
@@ -181,9 +184,10 @@ check_if_match(struct ctx *c, const struct arm_resource *r)
 	arm_error_add(&c->error, "PreconditionFailedEtagMismatch", NULL,
 		      "Etag provided in if-match header %s does not match etag %s of the resource.",
 		      want, r ? tag : "(none: it does not exist)");
-	return arm_refuse(&c->error, 412, "PreconditionFailed",
-			  "Precondition failed: the resource was changed by someone else, or does not "
-			  "exist.");
+	return arm_refuse(
+		&c->error, 412, "PreconditionFailed",
+		"Precondition failed: the resource was changed by someone else, or does not "
+		"exist.");
 }
 
 int
@@ -246,16 +250,18 @@ tracked_merge(struct ctx *c, struct arm_snapshot *s, struct merge *m, const stru
 				     "location: must be a string.");
 	if (!json_is_string(loc) || !*json_string_value(loc)) {
 		if (!now)
-			return arm_refuse_at(&c->error, 400, "LocationRequired", "location",
-					     "The location property is required for this definition.");
+			return arm_refuse_at(
+				&c->error, 400, "LocationRequired", "location",
+				"The location property is required for this definition.");
 		json_object_set_new(out, "location", json_string(old));
 	} else {
 		location = location_fold(c->a, json_string_value(loc));
 		if (now && strcmp(location, old) && *old)
-			return arm_refuse_at(&c->error, 409, "InvalidResourceLocation", "location",
-					     "The resource '%s' already exists in location '%s'; it "
-					     "cannot be created in location '%s'.",
-					     now->name, old, location);
+			return arm_refuse_at(
+				&c->error, 409, "InvalidResourceLocation", "location",
+				"The resource '%s' already exists in location '%s'; it "
+				"cannot be created in location '%s'.",
+				now->name, old, location);
 		if (!now && !(type->flags & ARM_LOCATION_FREE) &&
 		    location_check(c, s, location, "LocationNotAvailableForResourceType") < 0)
 			return -EBADE;
@@ -313,8 +319,8 @@ blocked(struct arm_plan *p, const struct arm_type *t, const char *name)
 		return 0;
 	return arm_refuse(p->s->error, t->in_use_status ? t->in_use_status : 409,
 			  t->in_use_code ? t->in_use_code : "Conflict",
-			  "'%s' cannot be deleted: %u other resource%s need%s it. See details.", name, n,
-			  n == 1 ? "" : "s", n == 1 ? "s" : "");
+			  "'%s' cannot be deleted: %u other resource%s need%s it. See details.",
+			  name, n, n == 1 ? "" : "s", n == 1 ? "s" : "");
 }
 
 /* Calls the checks of every child that differs, and looks who uses those that go. */
@@ -330,7 +336,8 @@ children_check(struct arm_plan *p, const struct arm_type *t, json_t *have, json_
 	for (const struct arm_type *const *c = t->children; c && *c && r == 0; c++) {
 		const char *coll = type_collection(*c);
 
-		json_array_foreach(json_object_get(json_object_get(want, "properties"), coll), i, one) {
+		json_array_foreach(json_object_get(json_object_get(want, "properties"), coll), i,
+				   one) {
 			const char *name = arm_str(one, "name", "");
 			json_t *old = arm_child(have, coll, name);
 			const char *at = arena_printf(a, "%s/%s/%s", id, (*c)->name, name);
@@ -342,7 +349,8 @@ children_check(struct arm_plan *p, const struct arm_type *t, json_t *have, json_
 			if (r == 0)
 				r = children_check(p, *c, old, one, at);
 		}
-		json_array_foreach(json_object_get(json_object_get(have, "properties"), coll), i, one) {
+		json_array_foreach(json_object_get(json_object_get(have, "properties"), coll), i,
+				   one) {
 			const char *name = arm_str(one, "name", "");
 			const char *at = arena_printf(a, "%s/%s/%s", id, (*c)->name, name);
 
@@ -392,21 +400,23 @@ ref_check(void *arg, const struct arm_prop *p, const char *from, const char *kin
 	if (k->result < 0 || json_object_get(k->old, ref_key(k->c->a, from, kind, to)))
 		return;
 	if (p->join && !may(k->c, k->s->tx, p->join, to)) {
-		k->result = arm_refuse_at(&k->c->error, 403, "LinkedAuthorizationFailed", kind,
-					  "The client '%s' with object id '%s' has permission to perform "
-					  "the action on scope '%s'; however, it does not have "
-					  "permission to perform action '%s' on the linked scope '%s', "
-					  "or the linked scope is invalid.",
-					  k->c->caller.app_id, k->c->caller.oid, from, p->join, to);
+		k->result = arm_refuse_at(
+			&k->c->error, 403, "LinkedAuthorizationFailed", kind,
+			"The client '%s' with object id '%s' has permission to perform "
+			"the action on scope '%s'; however, it does not have "
+			"permission to perform action '%s' on the linked scope '%s', "
+			"or the linked scope is invalid.",
+			k->c->caller.app_id, k->c->caller.oid, from, p->join, to);
 		return;
 	}
 	if (p->flags & ARM_LOOSE)
 		return;
 	if (!arm_get_element(k->s, to, &r) || (r && r->is_deleting))
-		k->result = arm_refuse_at(&k->c->error, 400, "InvalidResourceReference", kind,
-					  "Resource %s referenced by resource %s was not found. Please "
-					  "make sure that the referenced resource exists.",
-					  to, from);
+		k->result =
+			arm_refuse_at(&k->c->error, 400, "InvalidResourceReference", kind,
+				      "Resource %s referenced by resource %s was not found. Please "
+				      "make sure that the referenced resource exists.",
+				      to, from);
 }
 
 static int
@@ -430,11 +440,14 @@ type_plan(struct arm_plan *p)
 
 	const char *id = p->child_id ? p->child_id : p->have ? p->have->id : p->want->id;
 
-	return r < 0 ? r : blocked(p, p->child ? p->child : p->type, arm_id_segment(p->s->arena, id, 0));
+	return r < 0 ? r
+		     : blocked(p, p->child ? p->child : p->type,
+			       arm_id_segment(p->s->arena, id, 0));
 }
 
 static int
-commit(struct ctx *c, struct arm_snapshot *s, const char *what, bool with_location, const char *verb)
+commit(struct ctx *c, struct arm_snapshot *s, const char *what, bool with_location,
+       const char *verb)
 {
 	const struct target *t = c->target;
 	const struct arm_resource *r = entry_now(entry_get(s, t->top_fold));
@@ -471,7 +484,8 @@ put_merge(struct ctx *c, struct arm_snapshot *s, const struct arm_resource *now,
 		for (const char *const *w = type->names; w && *w; w++)
 			if (same(*w, name))
 				name = *w;
-		json_object_set_new(own, "name", json_string(have ? arm_str(have, "name", name) : name));
+		json_object_set_new(own, "name",
+				    json_string(have ? arm_str(have, "name", name) : name));
 	}
 	return own;
 }
@@ -501,7 +515,8 @@ put_target_check(struct ctx *c, const struct arm_resource *now, const json_t *ha
 	if (!have && type->flags & ARM_NO_CREATE)
 		return not_found(c);
 	if (!c->body)
-		return arm_refuse(&c->error, 400, "InvalidRequestContent", "PUT needs a JSON body.");
+		return arm_refuse(&c->error, 400, "InvalidRequestContent",
+				  "PUT needs a JSON body.");
 	return 0;
 }
 
@@ -661,8 +676,8 @@ delete_run(struct ctx *c, struct arm_snapshot *s)
 	if (r < 0)
 		return r;
 	if (last_type(t)->flags & ARM_NO_DELETE)
-		return arm_refuse(&c->error, 405, "MethodNotAllowed", "DELETE is not offered on %s.",
-				  t->action_prefix);
+		return arm_refuse(&c->error, 405, "MethodNotAllowed",
+				  "DELETE is not offered on %s.", t->action_prefix);
 	if (!entry_now(en) || !arm_get_element(s, t->id, NULL)) {
 		c->resp.status = 204;
 		return 0;

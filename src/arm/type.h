@@ -19,26 +19,27 @@ enum arm_kind {
 	ARM_INT,
 	ARM_NUMBER,
 	ARM_BOOL,
-	ARM_OBJECT,   /* .props */
-	ARM_LIST,     /* .item (and .props for a list of objects); objects with "name" are matched by
+	ARM_OBJECT, /* .props */
+	ARM_LIST,   /* .item (and .props for a list of objects); objects with "name" are matched by
 			 name so that read-only and kept values survive a PUT */
-	ARM_MAP,      /* string -> string */
-	ARM_REF,      /* {"id": "..."}; other content is ignored. .ref_type, .join */
+	ARM_MAP,    /* string -> string */
+	ARM_REF,    /* {"id": "..."}; other content is ignored. .ref_type, .join */
 	ARM_CHILDREN, /* inline children: .child is their type */
 	ARM_ANY,      /* taken as it is */
 };
 
 enum arm_flag {
-	ARM_REQUIRED = 1,   /* must be present (after merging) */
-	ARM_READ_ONLY = 2,  /* ignored in a body; plan (stored) or view (computed) sets it */
-	ARM_FIXED = 4,      /* cannot change once set: 400 PropertyChangeNotAllowed */
-	ARM_KEEP = 8,       /* absent keeps what is there; null clears. Children: adds and changes,
+	ARM_REQUIRED = 1,  /* must be present (after merging) */
+	ARM_READ_ONLY = 2, /* ignored in a body; plan (stored) or view (computed) sets it */
+	ARM_FIXED = 4,     /* cannot change once set: 400 PropertyChangeNotAllowed */
+	ARM_KEEP = 8,      /* absent keeps what is there; null clears. Children: adds and changes,
 			       never removes (without it: exactly what is sent, unless the whole
 			       array is absent) */
-	ARM_SECRET = 16,    /* stored sealed, never shown; absent keeps, "" clears. plan and compile
+	ARM_SECRET = 16,   /* stored sealed, never shown; absent keeps, "" clears. plan and compile
 			       see it in place like any string */
-	ARM_SHOWN_TO_WRITERS = 32, /* with ARM_SECRET: shown to callers who may write this element */
-	ARM_LOOSE = 64,     /* ARM_REF: need not exist, does not block its target's deletion */
+	ARM_SHOWN_TO_WRITERS =
+		32,            /* with ARM_SECRET: shown to callers who may write this element */
+	ARM_LOOSE = 64,        /* ARM_REF: need not exist, does not block its target's deletion */
 	ARM_UNIQUE_FOLD = 128, /* string compared and stored in lower case */
 };
 
@@ -46,36 +47,36 @@ struct arm_prop {
 	const char *name; /* NULL ends a table */
 	enum arm_kind kind;
 	unsigned flags;
-	int64_t min, max;           /* INT, NUMBER: value; STRING: length; LIST, CHILDREN: items.
+	int64_t min, max;         /* INT, NUMBER: value; STRING: length; LIST, CHILDREN: items.
 				       Both 0: the engine's own caps (strings 4096, lists 4096) */
-	const char *const *words;   /* STRING: allowed, NULL-terminated; compared without case,
+	const char *const *words; /* STRING: allowed, NULL-terminated; compared without case,
 				       stored as spelled here */
-	const char *def;            /* JSON text used when absent and nothing is kept */
+	const char *def;          /* JSON text used when absent and nothing is kept */
 	const struct arm_prop *props;
 	enum arm_kind item;
 	const struct arm_type *child;
-	const char *ref_type;       /* ARM_REF: "Microsoft.Network/virtualNetworks/subnets" or NULL */
-	const char *join;           /* action on the target: "Microsoft.Network/virtualNetworks/
+	const char *ref_type; /* ARM_REF: "Microsoft.Network/virtualNetworks/subnets" or NULL */
+	const char *join;     /* action on the target: "Microsoft.Network/virtualNetworks/
 				       subnets/join/action"; NULL: none asked */
 	/* STRING (also items of a LIST of strings): a further rule. e: "must be ..." */
 	int (*check)(const char *text, struct err *e);
 };
 
 enum arm_type_flag {
-	ARM_TRACKED = 1,      /* has location and tags; location required */
-	ARM_TENANT_LEVEL = 2, /* /providers/NS/type/name, no subscription */
-	ARM_NO_CREATE = 4,    /* PUT changes, never creates: 404; appears by another's plan */
-	ARM_NO_DELETE = 8,    /* 405 */
-	ARM_NO_PUT = 16,      /* 405 */
-	ARM_PUT_IS_200 = 32,  /* even when it creates */
+	ARM_TRACKED = 1,        /* has location and tags; location required */
+	ARM_TENANT_LEVEL = 2,   /* /providers/NS/type/name, no subscription */
+	ARM_NO_CREATE = 4,      /* PUT changes, never creates: 404; appears by another's plan */
+	ARM_NO_DELETE = 8,      /* 405 */
+	ARM_NO_PUT = 16,        /* 405 */
+	ARM_PUT_IS_200 = 32,    /* even when it creates */
 	ARM_LOCATION_FREE = 64, /* the location is not checked against the offered ones */
 };
 
 struct arm_action {
-	const char *name;    /* last path segment: "stats", "arpTables"; NULL ends a table */
+	const char *name;       /* last path segment: "stats", "arpTables"; NULL ends a table */
 	enum arm_method method; /* ARM_GET or ARM_POST */
-	bool has_arg;        /* one more segment follows: /arpTables/primary */
-	const char *action;  /* RBAC; NULL: {type}/{name}/action, for GET {type}/{name}/read */
+	bool has_arg;           /* one more segment follows: /arpTables/primary */
+	const char *action;     /* RBAC; NULL: {type}/{name}/action, for GET {type}/{name}/read */
 	/* Either sets c->result (a new reference) and is done: 200. Or asks nodes by arm_call_ask(),
 	 * then `answered` is called once with the answers: a POST becomes an operation (202), a GET
 	 * waits for them, c->deadline_ms at most. */
@@ -87,12 +88,12 @@ struct arm_type {
 	const char *ns;   /* "Microsoft.Network" */
 	const char *name; /* "expressRouteCircuits"; child: "peerings" */
 	unsigned flags;
-	unsigned name_max;         /* 0: 80 */
-	const char *const *names;  /* the only names allowed (compared without case), or NULL */
-	const struct arm_prop *top;   /* beside properties: sku, zones; location, tags are built in */
-	const struct arm_prop *props; /* properties */
+	unsigned name_max;          /* 0: 80 */
+	const char *const *names;   /* the only names allowed (compared without case), or NULL */
+	const struct arm_prop *top; /* beside properties: sku, zones; location, tags are built in */
+	const struct arm_prop *props;           /* properties */
 	const struct arm_type *const *children; /* NULL-terminated; may have children themselves */
-	const char *collection;    /* child: the array in the parent's properties; NULL: name */
+	const char *collection; /* child: the array in the parent's properties; NULL: name */
 	const struct arm_action *actions;
 	/* Answer when another aggregate refers to what is to be deleted: NULL: 409 "Conflict". */
 	const char *in_use_code;
@@ -117,7 +118,7 @@ struct arm_type {
 /* A resource provider namespace. */
 struct arm_provider {
 	const char *ns;
-	const char *floor; /* oldest api-version served, "2015-01-01" */
+	const char *floor;                   /* oldest api-version served, "2015-01-01" */
 	const struct arm_type *const *types; /* NULL-terminated, top-level ones */
 	/* Under SUB/providers/NS/: reads that are not resources. One pattern each:
 	 * "expressRouteServiceProviders", "locations/?/usages" ('?' matches one; c->args holds it). */

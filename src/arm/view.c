@@ -38,8 +38,8 @@ state_word(const struct arm_resource *r)
 
 /* Names nested objects that have a name (ipConfigurations): their id and etag are part of ARM. */
 static void
-dress(struct arm_snapshot *s, const struct arm_resource *r, const struct arm_type *t, json_t *element,
-      const char *id, const char *type_name)
+dress(struct arm_snapshot *s, const struct arm_resource *r, const struct arm_type *t,
+      json_t *element, const char *id, const char *type_name)
 {
 	json_t *props = json_object_get(element, "properties"), *one;
 	size_t i;

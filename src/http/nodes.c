@@ -22,8 +22,8 @@ hash_text(const char *text, char out[65])
 
 /* "SECRET.CAHASH": the agent checks the server by the second half before it says the first. */
 static int
-token_make(struct nodes *n, struct store_tx *tx, struct arena *a, const char *name, const char **ret,
-	   struct err *e)
+token_make(struct nodes *n, struct store_tx *tx, struct arena *a, const char *name,
+	   const char **ret, struct err *e)
 {
 	struct store_node node;
 	uint8_t b[32];
@@ -52,9 +52,9 @@ node_json(const struct store_node *n)
 	char when[32], id[256];
 
 	snprintf(id, sizeof(id), "/providers/Wayleave.Nodes/nodes/%s", n->name);
-	return json_pack("{s:s, s:s, s:s, s:{s:s, s:b, s:b, s:s?, s:I, s:o}}", "id", id, "name", n->name,
-			 "type", "Wayleave.Nodes/nodes", "properties", "role", n->role, "enrolled",
-			 *n->cert != '\0', "revoked", n->revoked, "lastSeen",
+	return json_pack("{s:s, s:s, s:s, s:{s:s, s:b, s:b, s:s?, s:I, s:o}}", "id", id, "name",
+			 n->name, "type", "Wayleave.Nodes/nodes", "properties", "role", n->role,
+			 "enrolled", *n->cert != '\0', "revoked", n->revoked, "lastSeen",
 			 n->seen_us ? utc_format(n->seen_us, when) : NULL, "appliedRevision",
 			 (json_int_t)n->applied, "report", report ? report : json_object());
 }
@@ -84,7 +84,7 @@ static int
 handle(void *ctx, struct arm_extension_call *x)
 {
 	const char *action = x->method == ARM_GET ? "Wayleave.Nodes/nodes/read"
-						   : "Wayleave.Nodes/nodes/enrolmentToken/action";
+						  : "Wayleave.Nodes/nodes/enrolmentToken/action";
 	const char *token;
 	struct err e;
 	int r;
@@ -107,7 +107,8 @@ handle(void *ctx, struct arm_extension_call *x)
 			      : MIN(r, 0);
 	}
 	if (x->n_seg != 3 || strcasecmp(x->seg[2], "enrolmentToken") || x->method != ARM_POST)
-		return arm_refuse(x->s->error, 405, "MethodNotAllowed", "That is not offered here.");
+		return arm_refuse(x->s->error, 405, "MethodNotAllowed",
+				  "That is not offered here.");
 	r = token_make(ctx, x->s->tx, x->s->arena, x->seg[1], &token, &e);
 	if (r == -ENOENT)
 		return arm_refuse(x->s->error, 404, "ResourceNotFound", "There is no node '%s'.",
@@ -156,7 +157,8 @@ enrol_run(struct store_tx *tx, void *arg, struct err *e)
 	if (r < 0)
 		return r;
 	if (r == 0 || node.revoked || (!w->is_renewal && !token_is_good(&node, w->secret)))
-		return err_set(e, -EPERM, "the token is not good for this node, was used, or is too old");
+		return err_set(e, -EPERM,
+			       "the token is not good for this node, was used, or is too old");
 	free(w->pem);
 	w->pem = NULL;
 	r = pki_sign(w->n->pki, w->csr, w->name, &w->pem, hash, e);
@@ -184,7 +186,9 @@ enrol(struct enrol *w, json_t **ret, struct err *e)
 int
 nodes_enrol(struct nodes *n, const json_t *body, json_t **ret, struct err *e)
 {
-	struct enrol w = { .n = n, .name = arm_str(body, "node", NULL), .csr = arm_str(body, "csr", NULL) };
+	struct enrol w = { .n = n,
+			   .name = arm_str(body, "node", NULL),
+			   .csr = arm_str(body, "csr", NULL) };
 	const char *token = arm_str(body, "token", NULL);
 
 	if (!w.name || !token)
@@ -196,7 +200,9 @@ nodes_enrol(struct nodes *n, const json_t *body, json_t **ret, struct err *e)
 int
 nodes_renew(struct nodes *n, const char *node, const json_t *body, json_t **ret, struct err *e)
 {
-	struct enrol w = { .n = n, .name = node, .csr = arm_str(body, "csr", NULL), .is_renewal = true };
+	struct enrol w = {
+		.n = n, .name = node, .csr = arm_str(body, "csr", NULL), .is_renewal = true
+	};
 
 	return enrol(&w, ret, e);
 }

@@ -20,6 +20,7 @@ int nodes_enrol(struct nodes *n, const json_t *body, json_t **ret, struct err *e
 /* A new certificate for a node that has one. */
 int nodes_renew(struct nodes *n, const char *node, const json_t *body, json_t **ret, struct err *e);
 /* Makes a token outside the API (wayleave-controld --enrolment-token). out lives in the arena. */
-int nodes_token(struct nodes *n, struct arena *a, const char *node, const char **ret, struct err *e);
+int nodes_token(struct nodes *n, struct arena *a, const char *node, const char **ret,
+		struct err *e);
 /* Name of the node with this certificate (SHA-256, hex). 1, 0, negative. */
 int nodes_find(struct nodes *n, struct arena *a, const char *cert, const char **ret, struct err *e);

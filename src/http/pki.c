@@ -227,7 +227,8 @@ int
 pki_open(const char *dir, const char *const *names, struct pki **ret, struct err *e)
 {
 	AUTO(pki) p = mem_alloc(sizeof(*p));
-	AUTO_FREE char *ca_key = mem_printf("%s/ca.key", dir), *cert = mem_printf("%s/server.crt", dir);
+	AUTO_FREE char *ca_key = mem_printf("%s/ca.key", dir),
+		       *cert = mem_printf("%s/server.crt", dir);
 	AUTO_FREE char *key = mem_printf("%s/server.key", dir), *alt = alt_names(names);
 	AUTO_FREE char *names_file = mem_printf("%s/server.names", dir);
 	int r = 0;

@@ -19,5 +19,5 @@ const char *pki_server_cert_pem(const struct pki *p);
 const char *pki_server_key_pem(const struct pki *p);
 /* A client certificate for a node, 30 days, from its PEM request (its signature is checked, its
  * subject is not used). *ret_pem is malloc()ed; hash: SHA-256 of the DER, hex, for the store. */
-int pki_sign(const struct pki *p, const char *csr_pem, const char *node, char **ret_pem, char hash[65],
-	     struct err *e);
+int pki_sign(const struct pki *p, const char *csr_pem, const char *node, char **ret_pem,
+	     char hash[65], struct err *e);

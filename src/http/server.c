@@ -162,8 +162,8 @@ metrics_nodes(struct store_tx *tx, void *arg, struct err *e)
 	buf_printf(b, "# TYPE wayleave_node_seen_seconds gauge\n");
 	for (size_t i = 0; i < n && r >= 0; i++)
 		if (list[i].seen_us)
-			buf_printf(b, "wayleave_node_seen_seconds{node=\"%s\"} %lld\n", list[i].name,
-				   (long long)(list[i].seen_us / 1000000));
+			buf_printf(b, "wayleave_node_seen_seconds{node=\"%s\"} %lld\n",
+				   list[i].name, (long long)(list[i].seen_us / 1000000));
 	return r;
 }
 
@@ -174,17 +174,18 @@ answer_metrics(struct call *c)
 	AUTO_BUF b = { 0 };
 
 	pthread_mutex_lock(&s->lock);
-	buf_printf(&b,
-		   "# TYPE wayleave_http_requests_total counter\nwayleave_http_requests_total %llu\n"
-		   "# TYPE wayleave_http_refused_total counter\nwayleave_http_refused_total %llu\n"
-		   "# TYPE wayleave_http_failed_total counter\nwayleave_http_failed_total %llu\n"
-		   "# TYPE wayleave_agent_polls_total counter\nwayleave_agent_polls_total %llu\n"
-		   "# TYPE wayleave_http_calls gauge\nwayleave_http_calls %zu\n"
-		   "# TYPE wayleave_store_scanned_rows_total counter\n"
-		   "wayleave_store_scanned_rows_total %llu\n",
-		   (unsigned long long)s->n_requests, (unsigned long long)s->n_refused,
-		   (unsigned long long)s->n_failed, (unsigned long long)s->n_polls, s->n_calls,
-		   (unsigned long long)store_scanned_rows(s->cfg.store));
+	buf_printf(
+		&b,
+		"# TYPE wayleave_http_requests_total counter\nwayleave_http_requests_total %llu\n"
+		"# TYPE wayleave_http_refused_total counter\nwayleave_http_refused_total %llu\n"
+		"# TYPE wayleave_http_failed_total counter\nwayleave_http_failed_total %llu\n"
+		"# TYPE wayleave_agent_polls_total counter\nwayleave_agent_polls_total %llu\n"
+		"# TYPE wayleave_http_calls gauge\nwayleave_http_calls %zu\n"
+		"# TYPE wayleave_store_scanned_rows_total counter\n"
+		"wayleave_store_scanned_rows_total %llu\n",
+		(unsigned long long)s->n_requests, (unsigned long long)s->n_refused,
+		(unsigned long long)s->n_failed, (unsigned long long)s->n_polls, s->n_calls,
+		(unsigned long long)store_scanned_rows(s->cfg.store));
 	pthread_mutex_unlock(&s->lock);
 	store_read(s->cfg.store, metrics_nodes, &b, NULL);
 	c->status = 200;
@@ -226,10 +227,12 @@ open_path(struct call *c)
 		return true;
 	}
 	if (is_get && !strcasecmp(p, "/metadata/endpoints")) {
-		answer_identity(c, identity_metadata(id, arm_query(&c->arena, c->req.query, "api-version")));
+		answer_identity(c, identity_metadata(id, arm_query(&c->arena, c->req.query,
+								   "api-version")));
 		return true;
 	}
-	if (is_get && (!strcasecmp(p, "/discovery/keys") || !strcasecmp(p, "/adfs/discovery/keys"))) {
+	if (is_get &&
+	    (!strcasecmp(p, "/discovery/keys") || !strcasecmp(p, "/adfs/discovery/keys"))) {
 		answer_identity(c, identity_jwks(id));
 		return true;
 	}
@@ -336,7 +339,8 @@ client_cert(struct call *c)
 	if (!info)
 		return NULL;
 	certs = gnutls_certificate_get_peers(info->tls_session, &n);
-	if (!certs || !n || gnutls_certificate_verify_peers2(info->tls_session, &status) < 0 || status)
+	if (!certs || !n || gnutls_certificate_verify_peers2(info->tls_session, &status) < 0 ||
+	    status)
 		return NULL;
 	if (gnutls_fingerprint(GNUTLS_DIG_SHA256, &certs[0], d, &len) < 0)
 		return NULL;
@@ -353,8 +357,13 @@ answer_failure(struct call *c, int r, const struct err *e)
 	if (!is_theirs)
 		log_error("agent request failed path=%s node=%s error=\"%s\"", c->path,
 			  c->node ? c->node : "", e->text);
-	answer_error(c, r == -EPERM ? 403 : is_theirs ? 400 : 503,
-		     r == -EPERM ? "Forbidden" : is_theirs ? "BadRequest" : "ServiceUnavailable",
+	answer_error(c,
+		     r == -EPERM ? 403
+		     : is_theirs ? 400
+				 : 503,
+		     r == -EPERM ? "Forbidden"
+		     : is_theirs ? "BadRequest"
+				 : "ServiceUnavailable",
 		     is_theirs ? e->text : "Try again.");
 }
 
@@ -366,8 +375,8 @@ agent_poll(struct call *c)
 	json_t *out = NULL;
 	bool is_news = false, parks;
 	struct err e = { 0 };
-	int r = arm_agent_poll(s->cfg.engine, c->node, arm_query(&c->arena, c->req.query, "cursor"), &out,
-			       &is_news, &e);
+	int r = arm_agent_poll(s->cfg.engine, c->node, arm_query(&c->arena, c->req.query, "cursor"),
+			       &out, &is_news, &e);
 
 	if (r < 0) {
 		answer_failure(c, r, &e);
@@ -538,7 +547,8 @@ void
 http_server_wake(struct http_server *s, const char *node)
 {
 	pthread_mutex_lock(&s->lock);
-	LIST_FOR_SAFE (it, &s->parked) {
+	LIST_FOR_SAFE(it, &s->parked)
+	{
 		struct call *c = LIST_ENTRY(it, struct call, link);
 
 		if (node && strcmp(c->node, node))
@@ -557,7 +567,8 @@ http_server_tick(struct http_server *s)
 
 	arm_tick(s->cfg.engine);
 	pthread_mutex_lock(&s->lock);
-	LIST_FOR_SAFE (it, &s->parked) {
+	LIST_FOR_SAFE(it, &s->parked)
+	{
 		struct call *c = LIST_ENTRY(it, struct call, link);
 
 		if (!mono_is_due(c->parked_until, now))
@@ -585,7 +596,8 @@ call_respond(struct call *c)
 		MHD_add_response_header(r, "Content-Type", c->type);
 	for (size_t i = 0; i < c->n_headers; i++)
 		MHD_add_response_header(r, c->headers[i].name, c->headers[i].value);
-	MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+	MHD_add_response_header(r, "Strict-Transport-Security",
+				"max-age=31536000; includeSubDomains");
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	pthread_mutex_lock(&c->s->lock);
 	c->s->n_requests++;
@@ -669,7 +681,8 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url, const char *
 }
 
 static void
-on_completed(void *arg, struct MHD_Connection *conn, void **slot, enum MHD_RequestTerminationCode why)
+on_completed(void *arg, struct MHD_Connection *conn, void **slot,
+	     enum MHD_RequestTerminationCode why)
 {
 	struct call *c = *slot;
 	struct http_server *s;
@@ -731,8 +744,8 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 	l->is_agent = is_agent;
 	l->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS |
 					     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-				     0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-				     NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+				     0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+				     on_log, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (!l->daemon)
 		return err_set(e, -EIO, "the HTTP server could not be started");
 	s->n_listeners++;
@@ -783,7 +796,9 @@ http_server_stop(struct http_server *s)
 	s->is_stopping = true;
 	pthread_mutex_unlock(&s->lock);
 	http_server_wake(s, NULL);
-	while (busy && !mono_is_due(until, mono_now())) { /* reads that wait for nodes finish by themselves */
+	while (busy &&
+	       !mono_is_due(until,
+			    mono_now())) { /* reads that wait for nodes finish by themselves */
 		pthread_mutex_lock(&s->lock);
 		pthread_cond_broadcast(&s->work);
 		busy = !list_is_empty(&s->queue) || !list_is_empty(&s->running);

@@ -22,9 +22,9 @@ struct http_config {
 	struct store *store;
 	struct nodes *nodes;
 	const struct pki *pki;
-	const int *api_fds;    /* listening sockets, ended by -1; the server's from now on */
+	const int *api_fds; /* listening sockets, ended by -1; the server's from now on */
 	const int *agent_fds;
-	unsigned n_workers;    /* 0: 8 */
+	unsigned n_workers;       /* 0: 8 */
 	unsigned max_connections; /* per listener; 0: 4096 */
 };
 

@@ -53,8 +53,8 @@ assign(struct store_tx *tx, struct arena *a, const struct first *f, const char *
 	int r;
 
 	guid_make(guid);
-	s.id = arena_printf(a, "%s/providers/Microsoft.Authorization/roleAssignments/%s",
-			    prefix, guid);
+	s.id = arena_printf(a, "%s/providers/Microsoft.Authorization/roleAssignments/%s", prefix,
+			    guid);
 	s.fold = arm_id_fold(a, s.id);
 	utc_format(utc_now_us(), now);
 	body = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "scope", scope, "roleDefinitionId",
@@ -75,7 +75,9 @@ principal(struct store_tx *tx, struct arena *a, const char *tenant, const struct
 	  const char *sub, struct identity_first *ret, struct err *e)
 {
 	const char *scope = arena_printf(a, "/subscriptions/%s", sub ? sub : "");
-	struct store_principal p = { .tenant = tenant, .kind = "ServicePrincipal", .name = f->name };
+	struct store_principal p = { .tenant = tenant,
+				     .kind = "ServicePrincipal",
+				     .name = f->name };
 	char secret[44], salt[37], hash[65], oid[37];
 	int r;
 
@@ -114,7 +116,8 @@ bootstrap_run(struct store_tx *tx, void *arg, struct err *e)
 	int r = fact(tx, b->a, "tenant", &v->tenant, e);
 
 	if (r == 0)
-		r = subscription(tx, b->a, v->tenant, "subscription", "Customer", &v->subscription, e);
+		r = subscription(tx, b->a, v->tenant, "subscription", "Customer", &v->subscription,
+				 e);
 	if (r == 0)
 		r = subscription(tx, b->a, v->tenant, "provider-subscription", "Provider",
 				 &v->provider_subscription, e);
@@ -126,9 +129,10 @@ bootstrap_run(struct store_tx *tx, void *arg, struct err *e)
 				 &v->customer2_subscription, e);
 	for (size_t i = 0; i < IDENTITY_FIRST && r == 0; i++) {
 		const char *scope = firsts[i].scope ? firsts[i].scope : "";
-		const char *sub = *scope == 'p'		       ? v->provider_subscription
-				  : !strcmp(scope, "customer2-subscription") ? v->customer2_subscription
-							       : v->subscription;
+		const char *sub = *scope == 'p' ? v->provider_subscription
+				  : !strcmp(scope, "customer2-subscription")
+					  ? v->customer2_subscription
+					  : v->subscription;
 
 		r = principal(tx, b->a, v->tenant, &firsts[i], sub, &v->first[i], e);
 	}

@@ -48,16 +48,16 @@ bool identity_pattern_matches(const char *pattern, const char *action);
 
 /* Texts live in the arena given. A secret is only known when it has just been made: keep it. */
 struct identity_first {
-	const char *name;      /* "customer", "provider", "operator", "reader", "nobody",
+	const char *name; /* "customer", "provider", "operator", "reader", "nobody",
 				  "customer2" */
 	const char *client_id;
-	const char *secret;    /* NULL when the principal was there before */
+	const char *secret; /* NULL when the principal was there before */
 	const char *oid;
 };
 #define IDENTITY_FIRST 6
 struct identity_bootstrap {
 	const char *tenant;
-	const char *subscription;          /* the customer's */
+	const char *subscription; /* the customer's */
 	const char *provider_subscription;
 	const char *operator_subscription;  /* where the fabric's own resources live */
 	const char *customer2_subscription; /* a second customer's, for the lab */

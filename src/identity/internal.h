@@ -22,7 +22,7 @@ bool rbac_sees(void *ctx, struct store_tx *tx, struct arena *a, const struct arm
 int rbac_handle(void *ctx, struct arm_extension_call *x);
 
 /* secret.c */
-void secret_make(char out[44]);           /* 256 bits, base64url */
+void secret_make(char out[44]); /* 256 bits, base64url */
 void secret_hash(const char *salt, const char *secret, char out[65]);
 void guid_make(char out[37]);
 bool secret_equal(const char *a, const char *b);

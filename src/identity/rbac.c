@@ -149,7 +149,8 @@ definition_json(const struct arm_extension_call *x, const struct role *r)
 	struct arena *a = x->s->arena;
 	const char *base = x->sub ? arena_printf(a, "/subscriptions/%s", x->sub) : "";
 
-	return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:[s], s:[{s:o, s:o, s:[], s:[]}]}}", "id",
+	return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:[s], s:[{s:o, s:o, s:[], s:[]}]}}",
+			 "id",
 			 arena_printf(a, "%s/providers/Microsoft.Authorization/roleDefinitions/%s",
 				      base, r->id),
 			 "name", r->id, "type", "Microsoft.Authorization/roleDefinitions",
@@ -194,9 +195,10 @@ definitions(struct arm_extension_call *x)
 		const struct role *one = role_find(x->seg[1]);
 
 		if (!one)
-			return arm_refuse(x->s->error, 404, "RoleDefinitionDoesNotExist",
-					  "The specified role definition with ID '%s' does not exist.",
-					  x->seg[1]);
+			return arm_refuse(
+				x->s->error, 404, "RoleDefinitionDoesNotExist",
+				"The specified role definition with ID '%s' does not exist.",
+				x->seg[1]);
 		x->result = definition_json(x, one);
 		return 0;
 	}
@@ -221,9 +223,9 @@ permissions(struct arm_extension_call *x)
 		const struct role *role = role_find(list[i].role);
 
 		if (role && scope_covers(list[i].scope, x->scope))
-			json_array_append_new(value, json_pack("{s:o, s:o}", "actions",
-							       words_json(role->actions), "notActions",
-							       words_json(role->not_actions)));
+			json_array_append_new(
+				value, json_pack("{s:o, s:o}", "actions", words_json(role->actions),
+						 "notActions", words_json(role->not_actions)));
 	}
 	x->result = json_pack("{s:o}", "value", value);
 	return r;
@@ -303,16 +305,18 @@ assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 				  role_id ? role_id : "");
 	if (!who || store_principal_get(x->s->tx, a, arm_id_fold(a, who) + 1, &p, &e) != 1)
 		return arm_refuse(x->s->error, 400, "PrincipalNotFound",
-				  "Principal '%s' does not exist in the directory.", who ? who : "");
+				  "Principal '%s' does not exist in the directory.",
+				  who ? who : "");
 	r = store_assignment_get(x->s->tx, a, fold, &old, &e);
 	x->status = r == 1 ? 200 : 201;
 	utc_format(x->s->now_us, now);
-	body = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scope",
-			 *x->scope_shown ? x->scope_shown : "/", "roleDefinitionId",
-			 arena_printf(a, "%s%s/providers/Microsoft.Authorization/roleDefinitions/%s",
-				      x->sub ? "/subscriptions/" : "", x->sub ? x->sub : "", role->id),
-			 "principalId", p.oid, "principalType", p.kind, "createdOn", now, "updatedOn",
-			 now, "createdBy", x->s->caller->oid, "updatedBy", x->s->caller->oid);
+	body = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scope",
+		*x->scope_shown ? x->scope_shown : "/", "roleDefinitionId",
+		arena_printf(a, "%s%s/providers/Microsoft.Authorization/roleDefinitions/%s",
+			     x->sub ? "/subscriptions/" : "", x->sub ? x->sub : "", role->id),
+		"principalId", p.oid, "principalType", p.kind, "createdOn", now, "updatedOn", now,
+		"createdBy", x->s->caller->oid, "updatedBy", x->s->caller->oid);
 	text = json_dumps(body, JSON_COMPACT);
 	s.role = role->id;
 	s.principal = p.oid;

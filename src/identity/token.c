@@ -101,7 +101,8 @@ sign(struct identity *id, const json_t *claims)
 
 	pthread_mutex_lock(&id->lock);
 	if (h && cjose_header_set(h, CJOSE_HDR_ALG, CJOSE_HDR_ALG_RS256, &ce) &&
-	    cjose_header_set(h, CJOSE_HDR_KID, id->kid, &ce) && cjose_header_set(h, "typ", "JWT", &ce))
+	    cjose_header_set(h, CJOSE_HDR_KID, id->kid, &ce) &&
+	    cjose_header_set(h, "typ", "JWT", &ce))
 		jws = cjose_jws_sign(id->key, h, (const uint8_t *)text, strlen(text), &ce);
 	if (jws && cjose_jws_export(jws, &out, &ce))
 		ret = mem_strdup(out);
@@ -154,25 +155,28 @@ authenticate(void *ctx, struct arena *a, const char *authorization, int64_t now_
 	int r = 0;
 
 	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
-		return arm_refuse(e, 401, "AuthenticationFailed",
-				  "Authentication failed. The 'Authorization' header is missing or has "
-				  "no bearer token.");
+		return arm_refuse(
+			e, 401, "AuthenticationFailed",
+			"Authentication failed. The 'Authorization' header is missing or has "
+			"no bearer token.");
 	authorization += 7 + strspn(authorization + 7, " ");
 	claims = strlen(authorization) < 16384 ? verify(id, authorization) : NULL;
 	if (!claims)
 		return arm_refuse(e, 401, "InvalidAuthenticationToken",
 				  "The access token is invalid: it is not one of ours.");
 	if (arm_int(claims, "exp", 0) <= now)
-		r = arm_refuse(e, 401, "ExpiredAuthenticationToken",
-			       "The access token expiry UTC time is earlier than the current time.");
+		r = arm_refuse(
+			e, 401, "ExpiredAuthenticationToken",
+			"The access token expiry UTC time is earlier than the current time.");
 	else if (arm_int(claims, "nbf", 0) > now + LEEWAY)
 		r = arm_refuse(e, 401, "InvalidAuthenticationToken",
 			       "The access token is not valid yet.");
 	else if (!audience_is_ours(id, arm_str(claims, "aud", "")))
-		r = arm_refuse(e, 401, "InvalidAuthenticationTokenAudience",
-			       "The access token has been obtained for the wrong audience or resource "
-			       "'%s'. It should be '%s'.",
-			       arm_str(claims, "aud", ""), id->base_url);
+		r = arm_refuse(
+			e, 401, "InvalidAuthenticationTokenAudience",
+			"The access token has been obtained for the wrong audience or resource "
+			"'%s'. It should be '%s'.",
+			arm_str(claims, "aud", ""), id->base_url);
 	*ret = (struct arm_caller){
 		.oid = arena_strdup(a, arm_str(claims, "oid", "")),
 		.app_id = arena_strdup(a, arm_str(claims, "appid", "")),
@@ -205,10 +209,10 @@ refuse(int status, const char *error, int number, const char *text)
 	guid_make(trace);
 	snprintf(message, sizeof(message), "AADSTS%d: %s", number, text);
 	return (struct identity_answer){
-		status, json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s}", "error", error,
-				  "error_description", message, "error_codes", number, "timestamp",
-				  utc_format(utc_now_us(), now), "trace_id", trace, "correlation_id",
-				  trace)
+		status,
+		json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s}", "error", error, "error_description",
+			  message, "error_codes", number, "timestamp",
+			  utc_format(utc_now_us(), now), "trace_id", trace, "correlation_id", trace)
 	};
 }
 
@@ -244,11 +248,11 @@ token_issue(struct identity *id, const struct store_principal *who)
 
 	guid_make(uti);
 	snprintf(issuer, sizeof(issuer), "%s/%s/v2.0", id->base_url, who->tenant);
-	claims = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "iss",
-			   issuer, "aud", id->base_url, "iat", (json_int_t)now, "nbf", (json_int_t)now,
-			   "exp", (json_int_t)now + LIFETIME, "oid", who->oid, "sub", who->oid, "appid",
-			   who->client_id, "app_displayname", who->name, "tid", who->tenant, "idtyp",
-			   "app", "uti", uti, "ver", "1.0");
+	claims = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
+			   "iss", issuer, "aud", id->base_url, "iat", (json_int_t)now, "nbf",
+			   (json_int_t)now, "exp", (json_int_t)now + LIFETIME, "oid", who->oid,
+			   "sub", who->oid, "appid", who->client_id, "app_displayname", who->name,
+			   "tid", who->tenant, "idtyp", "app", "uti", uti, "ver", "1.0");
 	token = sign(id, claims);
 	json_decref(claims);
 	if (!token)
@@ -265,8 +269,8 @@ from64(char c)
 	return c >= 'A' && c <= 'Z'   ? c - 'A'
 	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
 	       : c >= '0' && c <= '9' ? c - '0' + 52
-	       : c == '+'	      ? 62
-	       : c == '/'	      ? 63
+	       : c == '+'             ? 62
+	       : c == '/'             ? 63
 				      : -1;
 }
 
@@ -309,7 +313,8 @@ struct identity_answer
 identity_token(struct identity *id, const char *form, const char *basic, const char *tenant)
 {
 	AUTO_ARENA a = { 0 };
-	const char *grant = arm_query(&a, form, "grant_type"), *scope = arm_query(&a, form, "scope");
+	const char *grant = arm_query(&a, form, "grant_type"),
+		   *scope = arm_query(&a, form, "scope");
 	struct login l = { .tenant = tenant, .arena = &a };
 	struct err e;
 	int r;
@@ -321,15 +326,18 @@ identity_token(struct identity *id, const char *form, const char *basic, const c
 		l.secret = arm_query(&a, form, "client_secret");
 	}
 	if (!grant || !*grant)
-		return refuse(400, "invalid_request", 900144,
-			      "The request body must contain the following parameter: 'grant_type'.");
+		return refuse(
+			400, "invalid_request", 900144,
+			"The request body must contain the following parameter: 'grant_type'.");
 	if (strcmp(grant, "client_credentials"))
-		return refuse(400, "unsupported_grant_type", 70003,
-			      "The app requested an unsupported grant type. Only client_credentials "
-			      "is offered.");
+		return refuse(
+			400, "unsupported_grant_type", 70003,
+			"The app requested an unsupported grant type. Only client_credentials "
+			"is offered.");
 	if (!l.client_id || !*l.client_id)
-		return refuse(400, "invalid_request", 900144,
-			      "The request body must contain the following parameter: 'client_id'.");
+		return refuse(
+			400, "invalid_request", 900144,
+			"The request body must contain the following parameter: 'client_id'.");
 	if (!l.secret || !*l.secret)
 		return refuse(401, "invalid_client", 7000216,
 			      "'client_assertion', 'client_secret' or 'request' is required.");
@@ -364,17 +372,18 @@ identity_openid(struct identity *id, const char *tenant, bool is_adfs)
 	auth = arena_printf(&a, "%s/oauth2%s", t, v);
 	return (struct identity_answer){
 		200,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:[s,s], s:[s], s:[s], s:[s], s:[s], s:[s,s,s,s,s,s]}",
-			  "issuer", arena_printf(&a, "%s%s", t, v), "authorization_endpoint",
-			  arena_printf(&a, "%s/authorize", auth), "token_endpoint",
-			  arena_printf(&a, "%s/token", auth), "device_authorization_endpoint",
-			  arena_printf(&a, "%s/devicecode", auth), "jwks_uri",
-			  arena_printf(&a, "%s/discovery/keys", b),
-			  "token_endpoint_auth_methods_supported", "client_secret_post",
-			  "client_secret_basic", "response_types_supported", "token",
-			  "subject_types_supported", "pairwise", "scopes_supported", "openid",
-			  "id_token_signing_alg_values_supported", "RS256", "claims_supported", "sub",
-			  "iss", "aud", "exp", "oid", "tid")
+		json_pack(
+			"{s:s, s:s, s:s, s:s, s:s, s:[s,s], s:[s], s:[s], s:[s], s:[s], s:[s,s,s,s,s,s]}",
+			"issuer", arena_printf(&a, "%s%s", t, v), "authorization_endpoint",
+			arena_printf(&a, "%s/authorize", auth), "token_endpoint",
+			arena_printf(&a, "%s/token", auth), "device_authorization_endpoint",
+			arena_printf(&a, "%s/devicecode", auth), "jwks_uri",
+			arena_printf(&a, "%s/discovery/keys", b),
+			"token_endpoint_auth_methods_supported", "client_secret_post",
+			"client_secret_basic", "response_types_supported", "token",
+			"subject_types_supported", "pairwise", "scopes_supported", "openid",
+			"id_token_signing_alg_values_supported", "RS256", "claims_supported", "sub",
+			"iss", "aud", "exp", "oid", "tid")
 	};
 }
 
@@ -405,14 +414,15 @@ identity_metadata(struct identity *id, const char *api_version)
 
 	snprintf(login, sizeof(login), "%s/adfs", b);
 	one = json_pack("{s:s, s:s, s:s, s:{s:s, s:[s]}}", "galleryEndpoint", b, "graphEndpoint", b,
-			"portalEndpoint", b, "authentication", "loginEndpoint", login, "audiences", b);
+			"portalEndpoint", b, "authentication", "loginEndpoint", login, "audiences",
+			b);
 	if (!api_version || strcmp(api_version, "2019-05-01") < 0)
 		return (struct identity_answer){ 200, one };
 	json_object_set_new(one, "name", json_string("Wayleave"));
 	json_object_set_new(one, "suffixes", json_object());
-	for (const char *const *k = (const char *const[]){ "resourceManager", "graphAudience", "graph",
-							    "microsoftGraphResourceId", "portal",
-							    "gallery", NULL };
+	for (const char *const *k =
+		     (const char *const[]){ "resourceManager", "graphAudience", "graph",
+					    "microsoftGraphResourceId", "portal", "gallery", NULL };
 	     *k; k++)
 		json_object_set_new(one, *k, json_string(b));
 	json_object_set_new(json_object_get(one, "authentication"), "tenant", json_string("adfs"));

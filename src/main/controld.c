@@ -108,7 +108,8 @@ number_read(const char *key, const char *text, long lo, long hi, long *ret, stru
 	errno = 0;
 	v = strtol(text, &end, 10);
 	if (errno || *end || end == text || v < lo || v > hi)
-		return err_set(e, -EINVAL, "%s: '%s' must be a number from %ld to %ld", key, text, lo, hi);
+		return err_set(e, -EINVAL, "%s: '%s' must be a number from %ld to %ld", key, text,
+			       lo, hi);
 	*ret = v;
 	return 0;
 }
@@ -366,10 +367,11 @@ port_take(struct controld *c, struct err *e)
 		c->port = (int)port;
 		r = api_listen(c, c->port, e);
 		if (r == -EADDRINUSE)
-			return err_wrap(e, r,
-					"port %ld belongs to this controller but is in use by another "
-					"program; stop that one",
-					port);
+			return err_wrap(
+				e, r,
+				"port %ld belongs to this controller but is in use by another "
+				"program; stop that one",
+				port);
 		return r;
 	}
 	for (c->port = FIRST_PORT; r == -EADDRINUSE && c->port < FIRST_PORT + 200; c->port++)
@@ -399,7 +401,8 @@ agents_listen(struct controld *c, struct err *e)
 		host[colon - text] = '\0';
 		r = number_read("agents", colon + 1, 1, 65535, &port, e);
 		if (r == 0)
-			r = listen_on(host[0] == '[' ? strtok_r(host + 1, "]", &(char *){ NULL }) : host,
+			r = listen_on(host[0] == '[' ? strtok_r(host + 1, "]", &(char *){ NULL })
+						     : host,
 				      (int)port, false, &c->agent_fds[c->n_agent_fds++], e);
 	}
 	c->agent_fds[c->n_agent_fds] = -1;
@@ -464,11 +467,12 @@ location_look(struct arm_snapshot *s, void *arg)
 static void
 env_compose(struct controld *c, struct values *v, const struct identity_bootstrap *b)
 {
-	static const char *const prefix[] = { "", "PROVIDER_", "OPERATOR_", "READER_", "NOBODY_",
-					      "CUSTOMER2_" };
-	const char *subs[] = { b->subscription,		 b->provider_subscription,
-			       b->operator_subscription, b->subscription,
-			       b->subscription,		 b->customer2_subscription };
+	static const char *const prefix[] = { "",        "PROVIDER_", "OPERATOR_",
+					      "READER_", "NOBODY_",   "CUSTOMER2_" };
+	const char *subs[] = {
+		b->subscription, b->provider_subscription, b->operator_subscription,
+		b->subscription, b->subscription,          b->customer2_subscription
+	};
 	AUTO_FREE char *adfs = mem_printf("%s/adfs", c->base_url);
 	char name[64];
 	json_t *location = NULL;
@@ -732,8 +736,9 @@ run(struct controld *c, const struct options *o, struct err *e)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: wayleave-controld --config FILE [--check | --bootstrap [--print-env] |\n"
-			"                         --enrolment-token NODE]\n");
+	fprintf(stderr,
+		"usage: wayleave-controld --config FILE [--check | --bootstrap [--print-env] |\n"
+		"                         --enrolment-token NODE]\n");
 	return 2;
 }
 

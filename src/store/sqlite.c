@@ -53,10 +53,11 @@ db_fail(struct store_tx *tx, struct err *e, const char *what)
 {
 	int rc = sqlite3_errcode(tx->db) & 0xff;
 	int code = rc == SQLITE_CONSTRAINT ? -EEXIST
-		 : rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_FULL ||
-				 rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY
-			 ? -EAGAIN
-			 : -EIO;
+		   : rc == SQLITE_BUSY || rc == SQLITE_LOCKED || rc == SQLITE_FULL ||
+				   rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN ||
+				   rc == SQLITE_READONLY
+			   ? -EAGAIN
+			   : -EIO;
 
 	return err_set(e, code, "store: %s: %s", what, sqlite3_errmsg(tx->db));
 }
@@ -85,7 +86,8 @@ conn_open(struct store *s, struct store_tx *tx, struct err *e)
 	quoted = sqlite3_mprintf("ATTACH %Q AS usage", s->usage_path);
 	attach = mem_strdup(quoted);
 	sqlite3_free(quoted);
-	r = exec(tx, "PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF; PRAGMA synchronous=FULL;", e);
+	r = exec(tx, "PRAGMA foreign_keys=OFF; PRAGMA trusted_schema=OFF; PRAGMA synchronous=FULL;",
+		 e);
 	if (r == 0)
 		r = exec(tx, attach, e);
 	if (r == 0)
@@ -493,8 +495,9 @@ store_resource_put(struct store_tx *tx, const struct store_resource *r, struct e
 		   query(tx, e,
 			 "INSERT OR REPLACE INTO resource(" RESOURCE_COLS
 			 ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-			 "tttttttttiiii", r->fold, r->id, r->sub, r->rg, r->type, r->tenant, r->etag,
-			 r->body, r->hidden, r->rev, (int64_t)r->state, r->created_us, r->changed_us),
+			 "tttttttttiiii", r->fold, r->id, r->sub, r->rg, r->type, r->tenant,
+			 r->etag, r->body, r->hidden, r->rev, (int64_t)r->state, r->created_us,
+			 r->changed_us),
 		   e);
 }
 
@@ -519,20 +522,21 @@ store_resource_list(struct store_tx *tx, struct arena *a, const struct store_fil
 
 	assert(f->sub || f->type);
 	if (f->sub && f->rg && f->type)
-		st = query(tx, e, LIST("INDEXED BY resource_rg_type WHERE sub=? AND rg=? AND type=?"),
+		st = query(tx, e,
+			   LIST("INDEXED BY resource_rg_type WHERE sub=? AND rg=? AND type=?"),
 			   "tttti", f->sub, f->rg, f->type, after, limit);
 	else if (f->sub && f->rg)
-		st = query(tx, e, LIST("INDEXED BY resource_rg WHERE sub=? AND rg=?"), "ttti", f->sub,
-			   f->rg, after, limit);
+		st = query(tx, e, LIST("INDEXED BY resource_rg WHERE sub=? AND rg=?"), "ttti",
+			   f->sub, f->rg, after, limit);
 	else if (f->sub && f->type)
-		st = query(tx, e, LIST("INDEXED BY resource_sub_type WHERE sub=? AND type=?"), "ttti",
-			   f->sub, f->type, after, limit);
+		st = query(tx, e, LIST("INDEXED BY resource_sub_type WHERE sub=? AND type=?"),
+			   "ttti", f->sub, f->type, after, limit);
 	else if (f->sub)
 		st = query(tx, e, LIST("INDEXED BY resource_sub WHERE sub=?"), "tti", f->sub, after,
 			   limit);
 	else
-		st = query(tx, e, LIST("INDEXED BY resource_type WHERE type=?"), "tti", f->type, after,
-			   limit);
+		st = query(tx, e, LIST("INDEXED BY resource_type WHERE type=?"), "tti", f->type,
+			   after, limit);
 	while ((r = step(tx, st, e)) > 0)
 		resource_row(a, st, rows_add(&rows));
 	*ret = (struct store_resource *)rows.p;
@@ -653,7 +657,8 @@ int
 store_claim_drop(struct store_tx *tx, const char *space, const char *value, struct err *e)
 {
 	return run(tx,
-		   query(tx, e, "DELETE FROM claim WHERE space=? AND value=?", "tt", space, value), e);
+		   query(tx, e, "DELETE FROM claim WHERE space=? AND value=?", "tt", space, value),
+		   e);
 }
 
 int
@@ -765,7 +770,8 @@ store_secret_get(struct store_tx *tx, struct arena *a, const char *owner, const 
 int
 store_secret_drop(struct store_tx *tx, const char *owner, const char *name, struct err *e)
 {
-	return run(tx, query(tx, e, "DELETE FROM secret WHERE owner=? AND name=?", "tt", owner, name),
+	return run(tx,
+		   query(tx, e, "DELETE FROM secret WHERE owner=? AND name=?", "tt", owner, name),
 		   e);
 }
 
@@ -865,13 +871,14 @@ store_operation_running(struct store_tx *tx, struct arena *a, size_t limit,
 static int
 tombstones_prune(struct store_tx *tx, struct err *e)
 {
-	int r = run(tx,
-		    query(tx, e,
-			  "UPDATE node_counter SET floor=max(floor, coalesce((SELECT max(o.rev)"
-			  " FROM node_object o JOIN node n ON n.name=o.node WHERE"
-			  " o.node=node_counter.node AND o.sealed IS NULL AND o.rev<=n.applied), 0))",
-			  ""),
-		    e);
+	int r = run(
+		tx,
+		query(tx, e,
+		      "UPDATE node_counter SET floor=max(floor, coalesce((SELECT max(o.rev)"
+		      " FROM node_object o JOIN node n ON n.name=o.node WHERE"
+		      " o.node=node_counter.node AND o.sealed IS NULL AND o.rev<=n.applied), 0))",
+		      ""),
+		e);
 
 	if (r < 0)
 		return r;
@@ -888,8 +895,8 @@ store_prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_be
 	    struct err *e)
 {
 	int r = run(tx,
-		    query(tx, e, "DELETE FROM operation WHERE status IN (1,2) AND created_us<?", "i",
-			  operations_before_us),
+		    query(tx, e, "DELETE FROM operation WHERE status IN (1,2) AND created_us<?",
+			  "i", operations_before_us),
 		    e);
 
 	if (r == 0)
@@ -928,11 +935,11 @@ store_event_list(struct store_tx *tx, struct arena *a, const char *sub, const ch
 		st = query(tx, e, EVENT_SELECT "event_target WHERE sub=? AND target=?" EVENT_TAIL,
 			   "ttii", sub, target, before, (int64_t)limit);
 	else if (rg)
-		st = query(tx, e, EVENT_SELECT "event_rg WHERE sub=? AND rg=?" EVENT_TAIL, "ttii", sub,
-			   rg, before, (int64_t)limit);
+		st = query(tx, e, EVENT_SELECT "event_rg WHERE sub=? AND rg=?" EVENT_TAIL, "ttii",
+			   sub, rg, before, (int64_t)limit);
 	else
-		st = query(tx, e, EVENT_SELECT "event_sub WHERE sub=?" EVENT_TAIL, "tii", sub, before,
-			   (int64_t)limit);
+		st = query(tx, e, EVENT_SELECT "event_sub WHERE sub=?" EVENT_TAIL, "tii", sub,
+			   before, (int64_t)limit);
 	while ((r = step(tx, st, e)) > 0) {
 		struct store_event *ev = rows_add(&rows);
 
@@ -1016,8 +1023,8 @@ store_node_by_cert(struct store_tx *tx, struct arena *a, const char *cert, struc
 		   struct err *e)
 {
 	return node_one(tx, a,
-			query(tx, e, "SELECT " NODE_COLS " FROM node WHERE cert=? AND cert<>''", "t",
-			      cert),
+			query(tx, e, "SELECT " NODE_COLS " FROM node WHERE cert=? AND cert<>''",
+			      "t", cert),
 			ret, e);
 }
 
@@ -1026,9 +1033,9 @@ store_node_list(struct store_tx *tx, struct arena *a, const char *after, size_t 
 		struct store_node **ret, size_t *n, struct err *e)
 {
 	struct rows rows = { .a = a, .size = sizeof(**ret) };
-	sqlite3_stmt *st = query(tx, e,
-				 "SELECT " NODE_COLS " FROM node WHERE name>? ORDER BY name LIMIT ?",
-				 "ti", after ? after : "", (int64_t)limit);
+	sqlite3_stmt *st =
+		query(tx, e, "SELECT " NODE_COLS " FROM node WHERE name>? ORDER BY name LIMIT ?",
+		      "ti", after ? after : "", (int64_t)limit);
 	int r;
 
 	while ((r = step(tx, st, e)) > 0)
@@ -1175,12 +1182,13 @@ store_object_of(struct store_tx *tx, struct arena *a, const char *owner, struct 
 }
 
 int
-store_object_since(struct store_tx *tx, struct arena *a, const char *node, int64_t rev, size_t limit,
-		   struct store_object **ret, size_t *n, struct err *e)
+store_object_since(struct store_tx *tx, struct arena *a, const char *node, int64_t rev,
+		   size_t limit, struct store_object **ret, size_t *n, struct err *e)
 {
 	return object_list(tx, a,
 			   query(tx, e,
-				 "SELECT " OBJECT_COLS " FROM node_object INDEXED BY node_object_rev"
+				 "SELECT " OBJECT_COLS
+				 " FROM node_object INDEXED BY node_object_rev"
 				 " WHERE node=? AND rev>? ORDER BY rev LIMIT ?",
 				 "tii", node, rev, (int64_t)limit),
 			   ret, n, e);
@@ -1191,20 +1199,21 @@ store_object_snapshot(struct store_tx *tx, struct arena *a, const char *node,
 		      const char *after_kind, const char *after_key, size_t limit,
 		      struct store_object **ret, size_t *n, struct err *e)
 {
-	return object_list(tx, a,
-			   query(tx, e,
-				 "SELECT " OBJECT_COLS " FROM node_object WHERE node=?1 AND"
-				 " (kind,key)>(?2,?3) AND sealed IS NOT NULL ORDER BY kind,key LIMIT ?4",
-				 "ttti", node, or_empty(after_kind), or_empty(after_key),
-				 (int64_t)limit),
-			   ret, n, e);
+	return object_list(
+		tx, a,
+		query(tx, e,
+		      "SELECT " OBJECT_COLS " FROM node_object WHERE node=?1 AND"
+		      " (kind,key)>(?2,?3) AND sealed IS NOT NULL ORDER BY kind,key LIMIT ?4",
+		      "ttti", node, or_empty(after_kind), or_empty(after_key), (int64_t)limit),
+		ret, n, e);
 }
 
 int
 store_node_rev(struct store_tx *tx, const char *node, int64_t *ret_rev, int64_t *ret_floor,
 	       struct err *e)
 {
-	sqlite3_stmt *st = query(tx, e, "SELECT rev,floor FROM node_counter WHERE node=?", "t", node);
+	sqlite3_stmt *st =
+		query(tx, e, "SELECT rev,floor FROM node_counter WHERE node=?", "t", node);
 	int r = step(tx, st, e);
 
 	*ret_rev = *ret_floor = 0;
@@ -1243,7 +1252,8 @@ store_principal_put(struct store_tx *tx, const struct store_principal *p, struct
 			 "INSERT OR REPLACE INTO principal(" PRINCIPAL_COLS
 			 ") VALUES(?,?,?,?,?,?,?,?)",
 			 "ttttttti", p->oid, p->client_id, p->tenant, p->kind, p->name,
-			 or_empty(p->secret_hash), or_empty(p->secret_salt), (int64_t)p->is_disabled),
+			 or_empty(p->secret_hash), or_empty(p->secret_salt),
+			 (int64_t)p->is_disabled),
 		   e);
 }
 
@@ -1264,9 +1274,10 @@ int
 store_principal_get(struct store_tx *tx, struct arena *a, const char *oid,
 		    struct store_principal *ret, struct err *e)
 {
-	return principal_one(
-		tx, a, query(tx, e, "SELECT " PRINCIPAL_COLS " FROM principal WHERE oid=?", "t", oid),
-		ret, e);
+	return principal_one(tx, a,
+			     query(tx, e, "SELECT " PRINCIPAL_COLS " FROM principal WHERE oid=?",
+				   "t", oid),
+			     ret, e);
 }
 
 int
@@ -1275,8 +1286,8 @@ store_principal_by_client(struct store_tx *tx, struct arena *a, const char *clie
 {
 	return principal_one(tx, a,
 			     query(tx, e,
-				   "SELECT " PRINCIPAL_COLS " FROM principal WHERE client_id=?", "t",
-				   client_id),
+				   "SELECT " PRINCIPAL_COLS " FROM principal WHERE client_id=?",
+				   "t", client_id),
 			     ret, e);
 }
 
@@ -1285,10 +1296,10 @@ store_principal_list(struct store_tx *tx, struct arena *a, const char *after, si
 		     struct store_principal **ret, size_t *n, struct err *e)
 {
 	struct rows rows = { .a = a, .size = sizeof(**ret) };
-	sqlite3_stmt *st =
-		query(tx, e,
-		      "SELECT " PRINCIPAL_COLS " FROM principal WHERE oid>? ORDER BY oid LIMIT ?", "ti",
-		      or_empty(after), (int64_t)limit);
+	sqlite3_stmt *st = query(tx, e,
+				 "SELECT " PRINCIPAL_COLS
+				 " FROM principal WHERE oid>? ORDER BY oid LIMIT ?",
+				 "ti", or_empty(after), (int64_t)limit);
 	int r;
 
 	while ((r = step(tx, st, e)) > 0)
@@ -1322,13 +1333,14 @@ int
 store_assignment_put(struct store_tx *tx, const struct store_assignment *s, struct err *e)
 {
 	/* Not REPLACE: the same grant under another name is -EEXIST. */
-	return run(tx,
-		   query(tx, e,
-			 "INSERT INTO assignment(" ASSIGNMENT_COLS ") VALUES(?,?,?,?,?,?)"
-			 " ON CONFLICT(fold) DO UPDATE SET scope=excluded.scope, role=excluded.role,"
-			 " principal=excluded.principal, body=excluded.body",
-			 "tttttt", s->fold, s->id, s->scope, s->role, s->principal, s->body),
-		   e);
+	return run(
+		tx,
+		query(tx, e,
+		      "INSERT INTO assignment(" ASSIGNMENT_COLS ") VALUES(?,?,?,?,?,?)"
+		      " ON CONFLICT(fold) DO UPDATE SET scope=excluded.scope, role=excluded.role,"
+		      " principal=excluded.principal, body=excluded.body",
+		      "tttttt", s->fold, s->id, s->scope, s->role, s->principal, s->body),
+		e);
 }
 
 int
@@ -1338,7 +1350,8 @@ store_assignment_get(struct store_tx *tx, struct arena *a, const char *fold,
 	struct rows rows = { .a = a, .size = sizeof(*ret) };
 	int r = assignment_rows(
 		tx, &rows,
-		query(tx, e, "SELECT " ASSIGNMENT_COLS " FROM assignment WHERE fold=?", "t", fold), e);
+		query(tx, e, "SELECT " ASSIGNMENT_COLS " FROM assignment WHERE fold=?", "t", fold),
+		e);
 
 	if (r < 0 || !rows.n)
 		return r;
@@ -1357,12 +1370,13 @@ store_assignment_of(struct store_tx *tx, struct arena *a, const char *principal,
 		    struct store_assignment **ret, size_t *n, struct err *e)
 {
 	struct rows rows = { .a = a, .size = sizeof(**ret) };
-	int r = assignment_rows(tx, &rows,
-				query(tx, e,
-				      "SELECT " ASSIGNMENT_COLS
-				      " FROM assignment INDEXED BY assignment_once WHERE principal=?",
-				      "t", principal),
-				e);
+	int r = assignment_rows(
+		tx, &rows,
+		query(tx, e,
+		      "SELECT " ASSIGNMENT_COLS
+		      " FROM assignment INDEXED BY assignment_once WHERE principal=?",
+		      "t", principal),
+		e);
 
 	*ret = (struct store_assignment *)rows.p;
 	*n = rows.n;
@@ -1370,8 +1384,8 @@ store_assignment_of(struct store_tx *tx, struct arena *a, const char *principal,
 }
 
 int
-store_assignment_at(struct store_tx *tx, struct arena *a, const char *scope, bool below, size_t limit,
-		    struct store_assignment **ret, size_t *n, struct err *e)
+store_assignment_at(struct store_tx *tx, struct arena *a, const char *scope, bool below,
+		    size_t limit, struct store_assignment **ret, size_t *n, struct err *e)
 {
 	struct rows rows = { .a = a, .size = sizeof(**ret) };
 	const char *base = strcmp(scope, "/") ? scope : "";
@@ -1419,7 +1433,8 @@ store_subscription_put(struct store_tx *tx, const struct store_subscription *s, 
 {
 	return run(tx,
 		   query(tx, e,
-			 "INSERT OR REPLACE INTO subscription(" SUBSCRIPTION_COLS ") VALUES(?,?,?,?)",
+			 "INSERT OR REPLACE INTO subscription(" SUBSCRIPTION_COLS
+			 ") VALUES(?,?,?,?)",
 			 "tttt", s->id, s->tenant, s->name, s->state),
 		   e);
 }
@@ -1431,7 +1446,8 @@ store_subscription_get(struct store_tx *tx, struct arena *a, const char *id,
 	struct rows rows = { .a = a, .size = sizeof(*ret) };
 	int r = subscription_rows(
 		tx, &rows,
-		query(tx, e, "SELECT " SUBSCRIPTION_COLS " FROM subscription WHERE id=?", "t", id), e);
+		query(tx, e, "SELECT " SUBSCRIPTION_COLS " FROM subscription WHERE id=?", "t", id),
+		e);
 
 	if (r < 0 || !rows.n)
 		return r;
@@ -1463,7 +1479,8 @@ int
 store_reading_upto(struct store_tx *tx, const char *node, const char *boot, uint64_t *ret,
 		   struct err *e)
 {
-	sqlite3_stmt *st = query(tx, e, "SELECT upto FROM usage.reading_upto WHERE node=? AND boot=?",
+	sqlite3_stmt *st = query(tx, e,
+				 "SELECT upto FROM usage.reading_upto WHERE node=? AND boot=?",
 				 "tt", node, boot);
 	int r = step(tx, st, e);
 
@@ -1478,9 +1495,9 @@ store_reading_upto(struct store_tx *tx, const char *node, const char *boot, uint
 static int
 reading_has(struct store_tx *tx, const char *node, const char *boot, uint64_t seq, struct err *e)
 {
-	sqlite3_stmt *st =
-		query(tx, e, "SELECT 1 FROM usage.reading WHERE node=? AND boot=? AND seq=?", "tti",
-		      node, boot, (int64_t)seq);
+	sqlite3_stmt *st = query(tx, e,
+				 "SELECT 1 FROM usage.reading WHERE node=? AND boot=? AND seq=?",
+				 "tti", node, boot, (int64_t)seq);
 	int r = step(tx, st, e);
 
 	if (r > 0)
@@ -1520,8 +1537,8 @@ store_reading_add(struct store_tx *tx, const struct store_reading *rd, bool *ret
 }
 
 int
-store_reading_last(struct store_tx *tx, struct arena *a, const char *node, struct store_reading *ret,
-		   struct err *e)
+store_reading_last(struct store_tx *tx, struct arena *a, const char *node,
+		   struct store_reading *ret, struct err *e)
 {
 	sqlite3_stmt *st = query(tx, e,
 				 "SELECT node,boot,seq,at_us,body FROM usage.reading"

@@ -20,9 +20,9 @@ struct store;
 struct store_tx;
 
 struct store_config {
-	const char *path;        /* SQLite file; created when absent */
-	const char *master_key;  /* file of 32 random bytes, created 0600 when absent */
-	unsigned n_readers;      /* reading connections; 0: 4 */
+	const char *path;       /* SQLite file; created when absent */
+	const char *master_key; /* file of 32 random bytes, created 0600 when absent */
+	unsigned n_readers;     /* reading connections; 0: 4 */
 };
 
 int store_open(const struct store_config *cfg, struct store **ret, struct err *e);
@@ -47,16 +47,16 @@ uint64_t store_scanned_rows(struct store *s);
 enum store_state { STORE_SUCCEEDED, STORE_UPDATING, STORE_DELETING, STORE_FAILED };
 
 struct store_resource {
-	const char *fold;    /* id in lower case: the key */
-	const char *id;      /* as created */
-	const char *sub;     /* lower case; "" for tenant-level */
-	const char *rg;      /* lower case; "" for none */
-	const char *type;    /* "microsoft.network/expressroutecircuits" */
+	const char *fold; /* id in lower case: the key */
+	const char *id;   /* as created */
+	const char *sub;  /* lower case; "" for tenant-level */
+	const char *rg;   /* lower case; "" for none */
+	const char *type; /* "microsoft.network/expressroutecircuits" */
 	const char *tenant;
-	const char *etag;    /* GUID, without W/"" */
-	const char *body;    /* JSON, no secrets */
-	const char *hidden;  /* JSON, the type's own state */
-	int64_t rev;         /* counts writes of intent */
+	const char *etag;   /* GUID, without W/"" */
+	const char *body;   /* JSON, no secrets */
+	const char *hidden; /* JSON, the type's own state */
+	int64_t rev;        /* counts writes of intent */
 	enum store_state state;
 	int64_t created_us, changed_us;
 };
@@ -132,15 +132,15 @@ int store_fact_put(struct store_tx *tx, const char *name, const char *value, str
 enum store_op_status { STORE_OP_RUNNING, STORE_OP_SUCCEEDED, STORE_OP_FAILED };
 
 struct store_operation {
-	const char *id;      /* GUID */
-	const char *sub;     /* fold */
-	const char *target;  /* fold of the aggregate */
-	const char *what;    /* "put", "delete", "group", "action" */
-	const char *caller;  /* object id */
-	const char *detail;  /* JSON for the engine: waits, names, api-version */
-	const char *result;  /* JSON: result or error body; NULL while running */
+	const char *id;     /* GUID */
+	const char *sub;    /* fold */
+	const char *target; /* fold of the aggregate */
+	const char *what;   /* "put", "delete", "group", "action" */
+	const char *caller; /* object id */
+	const char *detail; /* JSON for the engine: waits, names, api-version */
+	const char *result; /* JSON: result or error body; NULL while running */
 	enum store_op_status status;
-	int64_t rev;         /* of the target that it brought */
+	int64_t rev; /* of the target that it brought */
 	int64_t created_us, deadline_us, finished_us;
 };
 int store_operation_put(struct store_tx *tx, const struct store_operation *op, struct err *e);
@@ -171,13 +171,13 @@ int store_event_list(struct store_tx *tx, struct arena *a, const char *sub, cons
 
 struct store_node {
 	const char *name;
-	const char *role;          /* "edge" or "host" */
-	const char *cert;          /* SHA-256 of the current certificate, hex; "" before enrolment */
-	const char *token_hash;    /* of the unused enrolment token, hex; "" for none */
+	const char *role;       /* "edge" or "host" */
+	const char *cert;       /* SHA-256 of the current certificate, hex; "" before enrolment */
+	const char *token_hash; /* of the unused enrolment token, hex; "" for none */
 	int64_t token_until_us;
-	int64_t applied;           /* revision last reported, of the current epoch */
-	int64_t seen_us;           /* last poll or report */
-	const char *report;        /* JSON of the last report, "{}" */
+	int64_t applied;    /* revision last reported, of the current epoch */
+	int64_t seen_us;    /* last poll or report */
+	const char *report; /* JSON of the last report, "{}" */
 	bool revoked;
 };
 int store_node_put(struct store_tx *tx, const struct store_node *n, struct err *e);
@@ -190,9 +190,9 @@ int store_node_list(struct store_tx *tx, struct arena *a, const char *after, siz
 
 struct store_object {
 	const char *node, *kind, *key;
-	const char *owner;  /* fold of the aggregate it was compiled from */
-	const char *body;   /* JSON, stored sealed since it may hold MD5 keys; NULL: a tombstone */
-	int64_t rev;        /* of the node's counter */
+	const char *owner; /* fold of the aggregate it was compiled from */
+	const char *body;  /* JSON, stored sealed since it may hold MD5 keys; NULL: a tombstone */
+	int64_t rev;       /* of the node's counter */
 };
 /* Writes with the node's next revision. Unchanged bodies keep theirs; *ret_rev is then 0. */
 int store_object_put(struct store_tx *tx, const struct store_object *o, int64_t *ret_rev,
@@ -216,10 +216,10 @@ int store_node_rev(struct store_tx *tx, const char *node, int64_t *ret_rev, int6
 /* --- identity ---------------------------------------------------------------------------------- */
 
 struct store_principal {
-	const char *oid;         /* object id, GUID, lower case */
-	const char *client_id;   /* GUID, lower case */
-	const char *tenant;      /* GUID, lower case */
-	const char *kind;        /* "ServicePrincipal", "User" */
+	const char *oid;       /* object id, GUID, lower case */
+	const char *client_id; /* GUID, lower case */
+	const char *tenant;    /* GUID, lower case */
+	const char *kind;      /* "ServicePrincipal", "User" */
 	const char *name;
 	const char *secret_hash; /* hex SHA-256 of salt and secret; "" for none */
 	const char *secret_salt;
@@ -234,7 +234,7 @@ int store_principal_list(struct store_tx *tx, struct arena *a, const char *after
 			 struct store_principal **ret, size_t *n, struct err *e);
 
 struct store_assignment {
-	const char *fold;      /* id in lower case */
+	const char *fold; /* id in lower case */
 	const char *id;
 	const char *scope;     /* fold; "/" for all */
 	const char *role;      /* GUID of the definition */

@@ -24,9 +24,7 @@ static const struct arm_prop props[] = {
 	{ 0 },
 };
 static const struct arm_type *const children[] = { &child, NULL };
-static const struct arm_type type = {
-	.ns = "N", .name = "t", .props = props, .children = children
-};
+static const struct arm_type type = { .ns = "N", .name = "t", .props = props, .children = children };
 
 static void
 on_ref(void *arg, const struct arm_prop *p, const char *from, const char *kind, const char *to)

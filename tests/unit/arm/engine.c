@@ -113,8 +113,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const tails[] = { "s.db",	       "s.db-wal",	 "s.db-shm", "s.db.usage",
-					     "s.db.usage-wal", "s.db.usage-shm", "key" };
+	static const char *const tails[] = { "s.db",       "s.db-wal",       "s.db-shm",
+					     "s.db.usage", "s.db.usage-wal", "s.db.usage-shm",
+					     "key" };
 	struct fixture *f = *state;
 
 	arm_response_fini(&f->resp);
@@ -209,7 +210,8 @@ box(struct fixture *f, const char *name, const char *props)
 		fail_msg("%d %s", f->resp.status, text(f, "error.message"));
 }
 
-#define LEN "{\"size\":{\"width\":5},\"key\":\"k1\",\"lids\":[{\"name\":\"l1\",\"properties\":{\"weight\":3,\"code\":\"s\"}}]}"
+#define LEN \
+	"{\"size\":{\"width\":5},\"key\":\"k1\",\"lids\":[{\"name\":\"l1\",\"properties\":{\"weight\":3,\"code\":\"s\"}}]}"
 
 /* --- cases --------------------------------------------------------------------------------------------- */
 
@@ -228,7 +230,8 @@ a_put_creates_then_replaces(void **state)
 	assert_true(!strncmp(header(f, "Azure-AsyncOperation"), "https://h/subscriptions/", 24));
 	etag = arena_strdup(&f->arena, text(f, "etag"));
 	/* absent: colour back to its default; size, key, lids and number kept */
-	assert_int_equal(ask(f, ARM_PUT, BOX "B1", "{\"location\":\"westeurope\",\"properties\":{}}"), 200);
+	assert_int_equal(
+		ask(f, ARM_PUT, BOX "B1", "{\"location\":\"westeurope\",\"properties\":{}}"), 200);
 	assert_string_not_equal(text(f, "etag"), etag);
 	assert_string_equal(text(f, "name"), "b1"); /* spelled as created */
 	assert_string_equal(text(f, "properties.colour"), "Red");
@@ -307,14 +310,15 @@ versions_are_dates(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(ask_as(f, (struct ask){ .who = "w", .query = cases[i].query }, ARM_GET,
-					BOX "b", NULL),
+		assert_int_equal(ask_as(f, (struct ask){ .who = "w", .query = cases[i].query },
+					ARM_GET, BOX "b", NULL),
 				 400);
 		assert_string_equal(code(f), cases[i].code);
 	}
-	assert_int_equal(ask_as(f, (struct ask){ .who = "w", .query = "API-Version=2020-01-01-preview" },
-				ARM_GET, BOX "b", NULL),
-			 404);
+	assert_int_equal(
+		ask_as(f, (struct ask){ .who = "w", .query = "API-Version=2020-01-01-preview" },
+		       ARM_GET, BOX "b", NULL),
+		404);
 }
 
 static void
@@ -330,14 +334,14 @@ wrong_values_are_named(void **state)
 		{ "{\"properties\":{}}", "LocationRequired", "location" },
 		{ "{\"location\":7}", "InvalidRequestFormat", "location" },
 		{ "{\"location\":\"x\",\"properties\":[]}", "InvalidRequestFormat", "properties" },
-		{ "{\"location\":\"x\",\"properties\":{\"colour\":\"blue\"}}", "InvalidRequestFormat",
-		  "properties.colour" },
-		{ "{\"location\":\"x\",\"properties\":{\"label\":\"much too long\"}}", "InvalidParameter",
-		  "properties.label" },
-		{ "{\"location\":\"x\",\"properties\":{\"size\":{\"width\":1.5}}}", "InvalidRequestFormat",
-		  "properties.size.width" },
-		{ "{\"location\":\"x\",\"properties\":{\"size\":{\"width\":0}}}", "InvalidParameter",
-		  "properties.size.width" },
+		{ "{\"location\":\"x\",\"properties\":{\"colour\":\"blue\"}}",
+		  "InvalidRequestFormat", "properties.colour" },
+		{ "{\"location\":\"x\",\"properties\":{\"label\":\"much too long\"}}",
+		  "InvalidParameter", "properties.label" },
+		{ "{\"location\":\"x\",\"properties\":{\"size\":{\"width\":1.5}}}",
+		  "InvalidRequestFormat", "properties.size.width" },
+		{ "{\"location\":\"x\",\"properties\":{\"size\":{\"width\":0}}}",
+		  "InvalidParameter", "properties.size.width" },
 		{ "{\"location\":\"x\",\"properties\":{\"size\":{}}}", "MissingRequiredProperty",
 		  "properties.size.width" },
 		{ "{\"location\":\"x\",\"properties\":{\"shelf\":{}}}", "MissingJsonReferenceId",
@@ -349,8 +353,8 @@ wrong_values_are_named(void **state)
 		{ "{\"location\":\"x\",\"properties\":{\"lids\":[{\"name\":\"a\",\"properties\":{\"weight\":1}},"
 		  "{\"name\":\"A\",\"properties\":{\"weight\":1}}]}}",
 		  "DuplicateResourceName", "properties.lids[1]" },
-		{ "{\"location\":\"x\",\"properties\":{\"lids\":[{\"name\":\"-\"}]}}", "InvalidResourceName",
-		  "properties.lids[0]" },
+		{ "{\"location\":\"x\",\"properties\":{\"lids\":[{\"name\":\"-\"}]}}",
+		  "InvalidResourceName", "properties.lids[0]" },
 		{ "{\"location\":\"x\",\"properties\":{\"isSmall\":true,\"lids\":[{\"name\":\"a\","
 		  "\"properties\":{\"weight\":60}}]}}",
 		  "LidTooHeavy", "properties.weight" },
@@ -391,7 +395,8 @@ if_match_is_honoured(void **state)
 	assert_int_equal(ask_as(f, none, ARM_PUT, BOX "b1", "{\"location\":\"x\"}"), 412);
 	box(f, "b1", LEN);
 	old.if_match = arena_strdup(&f->arena, header(f, "ETag"));
-	assert_int_equal(ask_as(f, old, ARM_PUT, BOX "b1/lids/l2", "{\"properties\":{\"weight\":1}}"), 412);
+	assert_int_equal(
+		ask_as(f, old, ARM_PUT, BOX "b1/lids/l2", "{\"properties\":{\"weight\":1}}"), 412);
 	assert_int_equal(ask_as(f, old, ARM_PUT, BOX "b1", "{\"properties\":{}}"), 200);
 	assert_int_equal(ask_as(f, old, ARM_PUT, BOX "b1", "{\"properties\":{}}"), 412);
 	assert_string_equal(code(f), "PreconditionFailed");
@@ -431,15 +436,17 @@ what_is_referred_to_stays(void **state)
 	group(f);
 	assert_int_equal(ask(f, ARM_PUT, SHELF "s1", "{\"location\":\"x\"}"), 201);
 	assert_int_equal(ask_as(f, (struct ask){ .who = "j" }, ARM_PUT, BOX "b1",
-				"{\"location\":\"x\",\"properties\":{\"shelf\":{\"id\":\"" SHELF "s1\"}}}"),
+				"{\"location\":\"x\",\"properties\":{\"shelf\":{\"id\":\"" SHELF
+				"s1\"}}}"),
 			 403);
 	assert_string_equal(code(f), "LinkedAuthorizationFailed");
 	box(f, "b1", "{\"shelf\":{\"id\":\"" SHELF "S1\",\"extra\":1}}");
 	assert_int_equal(ask(f, ARM_DELETE, SHELF "s1", NULL), 400);
 	assert_string_equal(code(f), "ShelfInUse");
-	assert_non_null(strstr(json_string_value(arm_at(json_array_get(arm_at(f->resp.body, "error.details"), 0),
-							"message")),
-			       "DELETE " BOX "b1"));
+	assert_non_null(strstr(
+		json_string_value(arm_at(json_array_get(arm_at(f->resp.body, "error.details"), 0),
+					 "message")),
+		"DELETE " BOX "b1"));
 	assert_int_equal(ask(f, ARM_DELETE, BOX "b1", NULL), 202);
 	assert_int_equal(ask(f, ARM_DELETE, SHELF "s1", NULL), 202);
 	assert_int_equal(ask(f, ARM_DELETE, SHELF "s1", NULL), 204);
@@ -452,9 +459,12 @@ a_refused_plan_leaves_nothing(void **state)
 
 	group(f);
 	box(f, "b1", LEN);
-	assert_int_equal(ask(f, ARM_PUT, BOX "b1", "{\"properties\":{\"size\":{\"width\":4}}}"), 400);
+	assert_int_equal(ask(f, ARM_PUT, BOX "b1", "{\"properties\":{\"size\":{\"width\":4}}}"),
+			 400);
 	assert_string_equal(code(f), "BoxCannotShrink");
-	assert_int_equal(ask(f, ARM_PUT, BOX "b1", "{\"properties\":{\"size\":{\"width\":6,\"unit\":\"cm\"}}}"), 400);
+	assert_int_equal(ask(f, ARM_PUT, BOX "b1",
+			     "{\"properties\":{\"size\":{\"width\":6,\"unit\":\"cm\"}}}"),
+			 400);
 	assert_string_equal(code(f), "PropertyChangeNotAllowed");
 	box(f, "b2", "{}");
 	box(f, "b3", "{}");
@@ -479,7 +489,8 @@ lists_are_paged(void **state)
 		const char *next, *q;
 
 		assert_int_equal(ask_as(f, one, ARM_GET,
-					"/subscriptions/" SUB "/providers/Example.Things/boxes", NULL),
+					"/subscriptions/" SUB "/providers/Example.Things/boxes",
+					NULL),
 				 200);
 		n += json_array_size(arm_at(f->resp.body, "value"));
 		next = text(f, "nextLink");
@@ -593,8 +604,8 @@ a_question_goes_to_the_node_and_back(void **state)
 	assert_int_equal(arm_agent_poll(f->en, "node-1", cursor, &j, &news, NULL), 0);
 	assert_true(news);
 	answer = json_pack("{s:s, s:s, s:[i]}", "id",
-			   arm_str(json_array_get(arm_at(j, "queries"), 0), "id", ""), "status", "ok",
-			   "result", 42);
+			   arm_str(json_array_get(arm_at(j, "queries"), 0), "id", ""), "status",
+			   "ok", "result", 42);
 	json_decref(j);
 	assert_int_equal(arm_agent_answer(f->en, "other", answer, NULL), 0); /* not theirs */
 	assert_int_equal(ask(f, ARM_GET, op, NULL), 202);

@@ -5,7 +5,8 @@
 static int
 lid_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
 {
-	if (want && arm_int(want, "properties.weight", 0) > 50 && arm_bool(p->want->body, "properties.isSmall", false))
+	if (want && arm_int(want, "properties.weight", 0) > 50 &&
+	    arm_bool(p->want->body, "properties.isSmall", false))
 		return arm_refuse_at(p->s->error, 400, "LidTooHeavy", "properties.weight",
 				     "A small box carries lids of up to 50.");
 	return 0;
@@ -74,7 +75,8 @@ box_plan(struct arm_plan *p)
 	if (p->verb != ARM_VERB_CREATE)
 		return 0;
 	if (arm_claim_number(p, NULL, "box", 1, 3, &number) < 0)
-		return arm_refuse(p->s->error, 409, "NoNumberLeft", "There are three boxes already.");
+		return arm_refuse(p->s->error, 409, "NoNumberLeft",
+				  "There are three boxes already.");
 	arm_set(p->want->body, "properties.number", json_integer((json_int_t)number));
 	return 0;
 }
@@ -82,8 +84,8 @@ box_plan(struct arm_plan *p)
 static int
 box_compile(struct arm_snapshot *s, const struct arm_resource *r)
 {
-	json_t *body = json_pack("{s:s, s:s}", "colour", arm_str(r->body, "properties.colour", ""), "key",
-				 arm_str(r->body, "properties.key", ""));
+	json_t *body = json_pack("{s:s, s:s}", "colour", arm_str(r->body, "properties.colour", ""),
+				 "key", arm_str(r->body, "properties.key", ""));
 
 	arm_emit(s, "node-1", "box", r->name, body);
 	return 0;
@@ -116,7 +118,8 @@ weighed(struct arm_call *c)
 static int
 count(struct arm_call *c)
 {
-	c->result = json_pack("{s:i}", "lids", (int)json_array_size(arm_at(c->element, "properties.lids")));
+	c->result = json_pack("{s:i}", "lids",
+			      (int)json_array_size(arm_at(c->element, "properties.lids")));
 	return 0;
 }
 

@@ -49,8 +49,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const tails[] = { "s.db",	       "s.db-wal",	 "s.db-shm", "s.db.usage",
-					     "s.db.usage-wal", "s.db.usage-shm", "key" };
+	static const char *const tails[] = { "s.db",       "s.db-wal",       "s.db-shm",
+					     "s.db.usage", "s.db.usage-wal", "s.db.usage-shm",
+					     "key" };
 	struct fixture *f = *state;
 
 	stop(f);
@@ -68,9 +69,9 @@ teardown(void **state)
 static int
 login(struct fixture *f, const char *id, const char *secret, const char *scope, const char **ret)
 {
-	const char *form = arena_printf(&f->arena,
-					"grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s",
-					id, secret, scope);
+	const char *form = arena_printf(
+		&f->arena, "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s",
+		id, secret, scope);
 	struct identity_answer a = identity_token(f->id, form, NULL, NULL);
 	int status = a.status;
 
@@ -86,7 +87,8 @@ authenticate(struct fixture *f, const char *header, int64_t later_s, const char 
 	struct arm_auth auth = identity_auth(f->id);
 	struct arm_error e = { .arena = &f->arena };
 	struct arm_caller c;
-	int r = auth.authenticate(auth.ctx, &f->arena, header, utc_now_us() + later_s * 1000000, &c, &e);
+	int r = auth.authenticate(auth.ctx, &f->arena, header, utc_now_us() + later_s * 1000000, &c,
+				  &e);
 
 	if (r == 0)
 		*ret_oid = c.oid;
@@ -132,7 +134,8 @@ wrong_credentials_are_401(void **state)
 
 	assert_int_equal(login(f, c->client_id, "wrong", URL "/.default", NULL), 401);
 	assert_int_equal(login(f, "nobody", c->secret, URL "/.default", NULL), 401);
-	assert_int_equal(login(f, c->client_id, c->secret, "https://elsewhere/.default", NULL), 400);
+	assert_int_equal(login(f, c->client_id, c->secret, "https://elsewhere/.default", NULL),
+			 400);
 	assert_int_equal(login(f, c->client_id, c->secret, URL "//.default", NULL), 200);
 }
 
@@ -149,12 +152,14 @@ forged_tokens_are_refused(void **state)
 	assert_int_equal(login(f, c->client_id, c->secret, URL "/.default", &token), 200);
 	payload = strchr(token, '.');
 	for (size_t i = 0; i < COUNT(heads); i++) {
-		assert_int_equal(authenticate(f, arena_printf(&f->arena, "Bearer %s%s", heads[i], payload),
-					      0, &oid),
-				 401);
+		assert_int_equal(
+			authenticate(f, arena_printf(&f->arena, "Bearer %s%s", heads[i], payload),
+				     0, &oid),
+			401);
 		assert_int_equal(authenticate(f,
 					      arena_printf(&f->arena, "Bearer %s%.*s.", heads[i],
-							   (int)strcspn(payload + 1, ".") + 1, payload),
+							   (int)strcspn(payload + 1, ".") + 1,
+							   payload),
 					      0, &oid),
 				 401);
 	}
@@ -238,16 +243,21 @@ discovery_has_what_clients_read(void **state)
 	static const char *const keys[] = { "issuer", "authorization_endpoint", "token_endpoint",
 					    "device_authorization_endpoint", "jwks_uri" };
 	struct fixture *f = *state;
-	struct identity_answer a[] = { identity_openid(f->id, NULL, true),
-				       identity_openid(f->id, "11111111-1111-1111-1111-111111111111", false),
-				       identity_jwks(f->id), identity_metadata(f->id, "2015-01-01"),
-				       identity_metadata(f->id, "2019-05-01") };
+	struct identity_answer a[] = {
+		identity_openid(f->id, NULL, true),
+		identity_openid(f->id, "11111111-1111-1111-1111-111111111111", false),
+		identity_jwks(f->id), identity_metadata(f->id, "2015-01-01"),
+		identity_metadata(f->id, "2019-05-01")
+	};
 
 	for (size_t i = 0; i < 2; i++)
 		for (size_t k = 0; k < COUNT(keys); k++)
-			assert_true(!strncmp(arm_str(a[i].body, keys[k], ""), URL "/", strlen(URL) + 1));
-	assert_string_equal(arm_str(json_array_get(arm_at(a[2].body, "keys"), 0), "kty", ""), "RSA");
-	assert_null(arm_at(json_array_get(arm_at(a[2].body, "keys"), 0), "d")); /* the private part */
+			assert_true(!strncmp(arm_str(a[i].body, keys[k], ""), URL "/",
+					     strlen(URL) + 1));
+	assert_string_equal(arm_str(json_array_get(arm_at(a[2].body, "keys"), 0), "kty", ""),
+			    "RSA");
+	assert_null(
+		arm_at(json_array_get(arm_at(a[2].body, "keys"), 0), "d")); /* the private part */
 	assert_string_equal(arm_str(a[3].body, "authentication.loginEndpoint", ""), URL "/adfs");
 	assert_true(json_is_array(a[4].body));
 	for (size_t i = 0; i < COUNT(a); i++)

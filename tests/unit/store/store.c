@@ -46,8 +46,9 @@ static int
 teardown(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const tails[] = { "s.db",	       "s.db-wal",	 "s.db-shm", "s.db.usage",
-					     "s.db.usage-wal", "s.db.usage-shm", "key" };
+	static const char *const tails[] = { "s.db",       "s.db-wal",       "s.db-shm",
+					     "s.db.usage", "s.db.usage-wal", "s.db.usage-shm",
+					     "key" };
 
 	store_destroy(f->s);
 	for (size_t i = 0; i < COUNT(tails); i++) {
@@ -78,9 +79,16 @@ put_many(struct store_tx *tx, void *arg, struct err *e)
 
 	for (int i = 0; i < 500; i++) {
 		struct store_resource r = {
-			.fold = id, .id = id, .sub = "s1", .rg = i % 2 ? "g1" : "g2",
-			.type = i % 3 ? "n/a" : "n/b", .tenant = "t", .etag = "e", .body = "{}",
-			.hidden = "{}", .rev = 1,
+			.fold = id,
+			.id = id,
+			.sub = "s1",
+			.rg = i % 2 ? "g1" : "g2",
+			.type = i % 3 ? "n/a" : "n/b",
+			.tenant = "t",
+			.etag = "e",
+			.body = "{}",
+			.hidden = "{}",
+			.rev = 1,
 		};
 		int bad;
 
@@ -188,7 +196,8 @@ refs(struct store_tx *tx, void *arg, struct err *e)
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].from, "/c/x/1");
 	/* "/v/10" is not below "/v/1" */
-	assert_int_equal(store_ref_set(tx, "/c", &(struct store_ref){ "/c", "/c", "/v/10", "k" }, 1, e), 0);
+	assert_int_equal(
+		store_ref_set(tx, "/c", &(struct store_ref){ "/c", "/c", "/v/10", "k" }, 1, e), 0);
 	assert_int_equal(store_ref_to(tx, &a, "/v/1", true, NULL, 10, &list, &n, e), 0);
 	assert_int_equal(n, 0);
 	return 0;
