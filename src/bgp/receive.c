@@ -234,17 +234,17 @@ warn(struct bgp_peer *p)
 	p->warned = percent;
 }
 
-/* Our own announcements, come back: many routers send them. They are not kept, and so do not eat up
- * the customer's limit; whatever the prefix was before is withdrawn. */
+/* Our own announcements, come back: many routers and reflectors send them. They are not kept, and so
+ * do not eat up the peer's limit; whatever the prefix was before is withdrawn. */
 static void
-refuse_own(struct bgp_peer *p, struct cursor c)
+refuse_own(struct bgp_peer *p, struct cursor c, enum bgp_reason reason)
 {
 	struct cursor count = c;
 	struct bgp_nlri n;
 
 	withdraw_list(p, c);
 	while (bgp_nlri_next(p->family, &count, &n))
-		p->rejected[BGP_REASON_OWN_AS]++;
+		p->rejected[reason]++;
 }
 
 static bool
@@ -257,8 +257,8 @@ announce_list(struct bgp_peer *p, struct cursor c, const struct bgp_draft *draft
 	struct bgp_nlri n;
 	bool ok = true;
 
-	if (p->cfg.table && of_attr == BGP_REASON_OWN_AS) {
-		refuse_own(p, c);
+	if (of_attr == BGP_REASON_OWN_AS || of_attr == BGP_REASON_OWN_ORIGINATOR) {
+		refuse_own(p, c, of_attr);
 		return true;
 	}
 	if (p->cfg.table)
