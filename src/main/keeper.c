@@ -17,6 +17,7 @@
 #include "net/ids.h"
 #include "supervise/channel.h"
 #include "supervise/domain.h"
+#include "supervise/keeper_options.h"
 #include "supervise/netlink.h"
 #include "supervise/notify.h"
 #include "supervise/privilege.h"
@@ -25,7 +26,6 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <getopt.h>
 #include <linux/nsfs.h>
 #include <net/if.h>
 #include <poll.h>
@@ -33,30 +33,12 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/statfs.h>
 
 enum {
 	CLIENTS = 16,
-	PORTS = 16,
 	TRUNK_MAX = 15,
 	RECOVERY_MS = 3000,
 	PUSH_MS = 1000, /* bfdd not reading for so long has hung: it must connect again */
-	FILES = 1 << 17,
-	BPFFS_MAGIC = 0xcafe4a11,
-};
-
-struct port {
-	char ifname[KEEPER_IFNAME];
-	enum keeper_port_role role;
-};
-
-struct options {
-	const char *run, *node, *nic_pattern;
-	char *pins;
-	enum datapath_role role;
-	struct port ports[PORTS];
-	size_t n_ports;
-	bool is_check;
 };
 
 /* A domain, or (number 0) the machine's own sockets on an underlay address. */
@@ -76,7 +58,7 @@ struct client {
 };
 
 struct keeperd {
-	struct options opt;
+	struct keeper_options opt;
 	struct netlink *machine;
 	struct datapath_load *load;
 	struct map objects; /* by struct object_key */
@@ -393,15 +375,6 @@ send_maps(struct keeperd *k, struct client *c, struct err *e)
 	return r;
 }
 
-static const struct port *
-find_port(const struct keeperd *k, const char *ifname)
-{
-	for (size_t i = 0; i < k->opt.n_ports; i++)
-		if (!strcmp(k->opt.ports[i].ifname, ifname))
-			return &k->opt.ports[i];
-	return NULL;
-}
-
 /* Offloads of the device itself, up, the packet program; what the asker wants to know of it. */
 static int
 attach(struct keeperd *k, const char *ifname, enum dp_if_kind kind, uint32_t value,
@@ -430,12 +403,12 @@ serve_port(struct keeperd *k, const struct client *c, struct keeper_msg *m, stru
 	   struct err *e)
 {
 	struct keeper_port want = m->port;
-	const struct port *p;
+	const struct keeper_port *p;
 	int r = request_check_ifname(want.ifname, e);
 
 	if (r < 0)
 		return r;
-	p = find_port(k, want.ifname);
+	p = keeper_options_port(&k->opt, want.ifname);
 	if (!p || p->role != want.role)
 		return err_set(e, -EPERM, "%s is not one of this keeper's ports", want.ifname);
 	if (p->role == KEEPER_PORT_TRUNK && (want.index < 1 || want.index > TRUNK_MAX))
@@ -652,7 +625,7 @@ check_nic(const struct keeperd *k, const struct keeper_nic *n, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (!strcmp(n->ifname, "lo") || find_port(k, n->ifname) ||
+	if (!strcmp(n->ifname, "lo") || keeper_options_port(&k->opt, n->ifname) ||
 	    fnmatch(k->opt.nic_pattern, n->ifname, 0) != 0)
 		return err_set(e, -EPERM, "%s cannot be a NIC's port", n->ifname);
 	return 0;
@@ -931,7 +904,7 @@ start(struct keeperd *k, struct err *e)
 	k->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k->signals < 0)
 		return err_errno(e, "signalfd");
-	privilege_raise_files(FILES);
+	privilege_raise_files(KEEPER_FILES);
 	raise_neighbour_limits();
 	r = netlink_open(NETLINK_HERE, &k->machine, e);
 	if (r == 0)
@@ -982,168 +955,6 @@ step(struct keeperd *k)
 	return p[0].revents ? read_signal(k) : GO_ON;
 }
 
-/* --check */
-
-static void
-say(const char *state, const char *what, const char *detail)
-{
-	printf("%-5s %s%s%s\n", state, what, *detail ? ": " : "", detail);
-}
-
-static bool
-check_ports(const struct options *o)
-{
-	bool is_good = true;
-
-	for (size_t i = 0; i < o->n_ports; i++) {
-		bool is_there = if_nametoindex(o->ports[i].ifname) != 0;
-
-		say(is_there ? "ok" : "FAIL", "port", o->ports[i].ifname);
-		is_good &= is_there;
-	}
-	return is_good;
-}
-
-static bool
-check_bpffs(const struct options *o)
-{
-	struct statfs fs;
-	bool is_good = statfs("/sys/fs/bpf", &fs) == 0 && (uint32_t)fs.f_type == BPFFS_MAGIC;
-
-	say(is_good ? "ok" : "FAIL", "bpf file system at /sys/fs/bpf", o->pins);
-	return is_good;
-}
-
-static bool
-check_namespaces(void)
-{
-	struct err e = { 0 };
-	int fd = -1;
-	bool is_good = netns_create(&fd, &e) == 0;
-
-	say(is_good ? "ok" : "FAIL", "network namespaces", e.text);
-	if (is_good)
-		close(fd);
-	return is_good;
-}
-
-static bool
-check_md5(void)
-{
-	static const struct keeper_key key = { 1, "x" };
-	struct addr any = addr_v4(0x7f000001);
-	struct err e = { 0 };
-	AUTO_CLOSE fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool is_good = sockets_key(fd, &any, &key, &e) == 0;
-
-	say(is_good ? "ok" : "FAIL", "TCP-MD5", e.text);
-	return is_good;
-}
-
-static int
-check(const struct options *o)
-{
-	unsigned files = privilege_raise_files(FILES);
-	char text[64];
-	bool is_good;
-
-	snprintf(text, sizeof(text), "%u, enough for about %u domains", files, files / 5);
-	say(files >= 4096 ? "ok" : "warn", "open files", text);
-	is_good = check_bpffs(o);
-	is_good &= check_namespaces();
-	is_good &= check_md5();
-	is_good &= check_ports(o);
-	return is_good ? 0 : 1;
-}
-
-/* Options */
-
-static const char usage[] =
-	"usage: wayleave-keeper --run DIR --node NAME [options]\n"
-	"  --run DIR        runtime directory of the node; the socket is DIR/keeper.sock\n"
-	"  --node NAME      name of the node; seeds the MAC addresses of its domains\n"
-	"  --role edge|host default edge\n"
-	"  --pins DIR       where maps and links are pinned (default: /sys/fs/bpf/wayleave/ and\n"
-	"                   the last two components of the runtime directory)\n"
-	"  --port DEV:ROLE  a port that children may ask for: trunk or fabric; repeatable\n"
-	"  --nic PATTERN    interfaces that may become NICs' ports (default *)\n"
-	"  --check          say whether this machine can do it, and end\n"
-	"SIGHUP: exec the program anew in place; nothing is interrupted.\n";
-
-static int
-parse_port(struct options *o, const char *arg, struct err *e)
-{
-	const char *colon = strchr(arg, ':');
-	struct port *p = &o->ports[o->n_ports];
-	size_t n = colon ? (size_t)(colon - arg) : 0;
-
-	if (o->n_ports == PORTS)
-		return err_set(e, -EINVAL, "more than %d ports", PORTS);
-	if (n == 0 || n >= sizeof(p->ifname))
-		return err_set(e, -EINVAL, "port %s: not DEV:ROLE", arg);
-	memcpy(p->ifname, arg, n);
-	p->role = !strcmp(colon, ":trunk")    ? KEEPER_PORT_TRUNK
-		  : !strcmp(colon, ":fabric") ? KEEPER_PORT_FABRIC
-					      : 0;
-	if (!p->role)
-		return err_set(e, -EINVAL, "port %s: ROLE is trunk or fabric", arg);
-	o->n_ports++;
-	return request_check_ifname(p->ifname, e);
-}
-
-/* The last two components: <instance>/<node>. */
-static char *
-default_pins(const char *run)
-{
-	AUTO_FREE char *path = mem_strdup(run);
-	char *node, *instance;
-
-	while (*path && path[strlen(path) - 1] == '/')
-		path[strlen(path) - 1] = '\0';
-	node = strrchr(path, '/');
-	if (!node)
-		return mem_printf("/sys/fs/bpf/wayleave/%s", path);
-	*node++ = '\0';
-	instance = strrchr(path, '/');
-	return mem_printf("/sys/fs/bpf/wayleave/%s/%s", instance ? instance + 1 : path, node);
-}
-
-static int
-parse_options(int argc, char **argv, struct options *o, struct err *e)
-{
-	static const struct option longs[] = {
-		{ "run", 1, NULL, 'r' },   { "node", 1, NULL, 'n' }, { "role", 1, NULL, 'R' },
-		{ "pins", 1, NULL, 'P' },  { "port", 1, NULL, 'p' }, { "nic", 1, NULL, 'N' },
-		{ "check", 0, NULL, 'c' }, { NULL, 0, NULL, 0 },
-	};
-	int c, r = 0;
-
-	*o = (struct options){ .nic_pattern = "*", .role = DATAPATH_EDGE };
-	while (r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'r')
-			o->run = optarg;
-		else if (c == 'n')
-			o->node = optarg;
-		else if (c == 'P')
-			o->pins = mem_strdup(optarg);
-		else if (c == 'N')
-			o->nic_pattern = optarg;
-		else if (c == 'c')
-			o->is_check = true;
-		else if (c == 'p')
-			r = parse_port(o, optarg, e);
-		else if (c == 'R' && (!strcmp(optarg, "edge") || !strcmp(optarg, "host")))
-			o->role = *optarg == 'e' ? DATAPATH_EDGE : DATAPATH_HOST;
-		else
-			r = err_set(e, -EINVAL, "%s", usage);
-	}
-	if (r == 0 && (!o->run || !o->node || optind != argc))
-		r = err_set(e, -EINVAL, "%s", usage);
-	if (r == 0 && !o->pins)
-		o->pins = default_pins(o->run);
-	return r;
-}
-
 static void
 finish(struct keeperd *k)
 {
@@ -1165,7 +976,7 @@ finish(struct keeperd *k)
 		close(k->signals);
 	datapath_load_destroy(k->load);
 	netlink_destroy(k->machine);
-	free(k->opt.pins);
+	keeper_options_fini(&k->opt);
 }
 
 int
@@ -1178,12 +989,12 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < CLIENTS; i++)
 		k.clients[i].fd = -1;
 	log_init("keeper", LOG_INFO);
-	if (parse_options(argc, argv, &k.opt, &e) < 0) {
+	if (keeper_options_parse(argc, argv, &k.opt, &e) < 0) {
 		fprintf(stderr, "%s\n", e.text);
 		return 2;
 	}
 	if (k.opt.is_check)
-		return check(&k.opt);
+		return keeper_options_check(&k.opt);
 	if (start(&k, &e) < 0) {
 		log_error("cannot start error=\"%s\"", e.text);
 		finish(&k);
