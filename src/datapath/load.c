@@ -369,11 +369,15 @@ datapath_load_detach(struct datapath_load *l, unsigned ifindex, struct err *e)
 	uint32_t value = DP_IF_VALUE(w), now = 0;
 	char path[PATH_MAX];
 	int tx = tx_of(l, DP_IF_KIND(w));
+	AUTO_CLOSE fd = bpf_obj_get(path_in(l, path, "link_%u", ifindex));
 
 	/* The port may be another device's by now. */
 	if (w && bpf_map_lookup_elem(tx, &value, &now) == 0 && now == ifindex)
 		bpf_map_delete_elem(tx, &value);
-	if (unlink(path_in(l, path, "link_%u", ifindex)) < 0 && errno != ENOENT)
+	/* Dropping the last reference detaches too, but some time later. */
+	if (fd >= 0)
+		bpf_link_detach(fd);
+	if (unlink(path) < 0 && errno != ENOENT)
 		return err_errno(e, "unlink %s", path);
 	return 0;
 }
