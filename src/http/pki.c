@@ -245,7 +245,7 @@ pki_open(const char *dir, const char *const *names, struct pki **ret, struct err
 			    p->ca_file, ca_key);
 	p->server = cert_read(cert);
 	p->server_key = key_read(key);
-	if (r == 0 && !server_is_good(p, names_file, alt)) {
+	if (r == 0 && names && !server_is_good(p, names_file, alt)) {
 		r = server_make(p, alt, cert, key, e);
 		if (r == 0)
 			r = file_write(names_file, alt, 0644, e);
@@ -254,8 +254,10 @@ pki_open(const char *dir, const char *const *names, struct pki **ret, struct err
 		return r;
 	cert_hash(p->ca, p->ca_hash);
 	p->ca_pem = cert_text(p->ca);
-	p->server_pem = cert_text(p->server);
-	p->server_key_pem = key_text(p->server_key);
+	if (names) {
+		p->server_pem = cert_text(p->server);
+		p->server_key_pem = key_text(p->server_key);
+	}
 	*ret = TAKE(p);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 struct pki;
 /* names: DNS names and addresses for the servers' certificate, NULL-terminated, beside localhost,
- * 127.0.0.1 and ::1. */
+ * 127.0.0.1 and ::1. NULL: the servers' certificate is left alone (and absent). */
 int pki_open(const char *dir, const char *const *names, struct pki **ret, struct err *e);
 void pki_destroy(struct pki *p);
 CLEANUP(pki)

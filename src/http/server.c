@@ -20,7 +20,7 @@ enum {
 	MAX_LISTENERS = 8,
 	POLL_SECONDS = 20,
 	IDLE_SECONDS = 60,
-	MAX_PER_ADDRESS = 1024,
+	MAX_PER_ADDRESS = 1024, /* of the API; agents may share one behind NAT */
 };
 
 enum call_state { CALL_READING, CALL_RUNNING, CALL_DONE };
@@ -367,6 +367,23 @@ answer_failure(struct call *c, int r, const struct err *e)
 		     is_theirs ? e->text : "Try again.");
 }
 
+/* A node has one poll at a time: an older one is answered, empty. s->lock is held. */
+static void
+parked_replace(struct http_server *s, const char *node)
+{
+	LIST_FOR_SAFE(it, &s->parked)
+	{
+		struct call *c = LIST_ENTRY(it, struct call, link);
+
+		if (strcmp(c->node, node))
+			continue;
+		c->parked_until = (struct mono){ 0 };
+		list_remove(&c->link);
+		list_append(&s->queue, &c->link);
+		pthread_cond_signal(&s->work);
+	}
+}
+
 /* An answer now, or parked: true. */
 static bool
 agent_poll(struct call *c)
@@ -385,6 +402,7 @@ agent_poll(struct call *c)
 	pthread_mutex_lock(&s->lock);
 	parks = !is_news && !s->is_stopping && !mono_is_due(c->parked_until, mono_now());
 	if (parks) {
+		parked_replace(s, c->node);
 		list_remove(&c->link);
 		list_append(&s->parked, &c->link);
 	}
@@ -723,12 +741,13 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 {
 	struct listener *l = &s->listeners[s->n_listeners];
 	const struct http_config *cfg = &s->cfg;
-	unsigned max = cfg->max_connections ? cfg->max_connections : 4096;
+	unsigned max = cfg->max_connections ? cfg->max_connections : is_agent ? 12000 : 4096;
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, MIN(max, MAX_PER_ADDRESS), NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, is_agent ? max : MIN(max, MAX_PER_ADDRESS),
+		  NULL },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
 		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)pki_server_cert_pem(cfg->pki) },

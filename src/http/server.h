@@ -25,7 +25,7 @@ struct http_config {
 	const int *api_fds; /* listening sockets, ended by -1; the server's from now on */
 	const int *agent_fds;
 	unsigned n_workers;       /* 0: 8 */
-	unsigned max_connections; /* per listener; 0: 4096 */
+	unsigned max_connections; /* per listener; 0: 4096, agents' 12000 */
 };
 
 int http_server_start(const struct http_config *cfg, struct http_server **ret, struct err *e);

@@ -43,6 +43,7 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -559,6 +560,32 @@ engine_start(struct controld *c, struct err *e)
 	return arm_engine_create(&cfg, &c->engine, e);
 }
 
+/* What the servers' certificate must carry: the API's name, further names, and the addresses where
+ * agents find us. */
+static void
+names_collect(struct controld *c, const char *out[3 * MAX_LIST + 2])
+{
+	size_t n = 0;
+
+	out[n++] = c->cfg.name;
+	for (size_t i = 0; c->cfg.names[i]; i++)
+		out[n++] = c->cfg.names[i];
+	for (size_t i = 0; i < c->n_agent_fds; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof(ss);
+		char text[ADDR_TEXT];
+		struct addr a;
+		uint16_t port;
+
+		if (getsockname(c->agent_fds[i], (struct sockaddr *)&ss, &len) < 0)
+			continue;
+		a = addr_from_sockaddr((struct sockaddr *)&ss, &port);
+		if (a.family)
+			out[n++] = arena_strdup(&c->cfg.arena, addr_format(&a, text));
+	}
+	out[n] = NULL;
+}
+
 /* All but the listeners of agents and the server itself. */
 static int
 parts_start(struct controld *c, bool prints, struct err *e)
@@ -566,10 +593,10 @@ parts_start(struct controld *c, bool prints, struct err *e)
 	AUTO_FREE char *pki_dir = state_path(c, "pki");
 	struct identity_bootstrap first;
 	AUTO_ARENA a = { 0 };
-	const char *names[MAX_LIST + 2] = { c->cfg.name };
+	const char *names[3 * MAX_LIST + 2];
 	int r;
 
-	memcpy(names + 1, c->cfg.names, MAX_LIST * sizeof(*names));
+	names_collect(c, names);
 	c->base_url = mem_printf("https://%s:%d", c->cfg.name, c->port);
 	r = pki_open(pki_dir, names, &c->pki, e);
 	if (r == 0)
@@ -677,6 +704,18 @@ controld_fini(struct controld *c)
 	arena_reset(&c->cfg.arena);
 }
 
+/* A connection is a descriptor, and agents hold theirs. */
+static void
+descriptors_raise(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 /* --- main ----------------------------------------------------------------------------------------------------------- */
 
 struct options {
@@ -689,11 +728,9 @@ token_print(struct controld *c, const char *node, struct err *e)
 {
 	AUTO_ARENA a = { 0 };
 	AUTO_FREE char *pki_dir = state_path(c, "pki");
-	const char *names[MAX_LIST + 2] = { c->cfg.name }, *token;
-	int r;
+	const char *token;
+	int r = pki_open(pki_dir, NULL, &c->pki, e);
 
-	memcpy(names + 1, c->cfg.names, MAX_LIST * sizeof(*names));
-	r = pki_open(pki_dir, names, &c->pki, e);
 	if (r == 0)
 		r = store_start(c, e);
 	c->nodes = (struct nodes){ c->store, c->pki };
@@ -722,7 +759,7 @@ run(struct controld *c, const struct options *o, struct err *e)
 		r = privileges_drop(c, e);
 		return r < 0 ? r : token_print(c, o->token_node, e);
 	}
-	if (r == 0)
+	if (r == 0 && !o->bootstraps)
 		r = agents_listen(c, e);
 	if (r == 0)
 		r = privileges_drop(c, e);
@@ -776,6 +813,7 @@ main(int argc, char **argv)
 	if (!o.config || optind != argc)
 		return usage();
 	signal(SIGPIPE, SIG_IGN);
+	descriptors_raise();
 	umask(077);
 	r = run(&c, &o, &e);
 	if (r < 0)

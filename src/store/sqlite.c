@@ -18,6 +18,7 @@ struct store_tx {
 	sqlite3 *db;
 	struct map stmts; /* const char ** (address of text) -> sqlite3_stmt * */
 	struct store_tx *next_free;
+	bool is_housekeeping; /* scans are its business */
 };
 
 struct job {
@@ -147,7 +148,7 @@ finish(struct store_tx *tx, sqlite3_stmt *st)
 {
 	int scanned = sqlite3_stmt_status(st, SQLITE_STMTSTATUS_FULLSCAN_STEP, 1);
 
-	if (scanned > 0)
+	if (scanned > 0 && !tx->is_housekeeping)
 		__atomic_add_fetch(&tx->store->scanned, (uint64_t)scanned, __ATOMIC_RELAXED);
 	sqlite3_reset(st);
 	sqlite3_clear_bindings(st);
@@ -890,9 +891,8 @@ tombstones_prune(struct store_tx *tx, struct err *e)
 		   e);
 }
 
-int
-store_prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_before_us,
-	    struct err *e)
+static int
+prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_before_us, struct err *e)
 {
 	int r = run(tx,
 		    query(tx, e, "DELETE FROM operation WHERE status IN (1,2) AND created_us<?",
@@ -903,6 +903,18 @@ store_prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_be
 		r = run(tx, query(tx, e, "DELETE FROM event WHERE at_us<?", "i", events_before_us),
 			e);
 	return r < 0 ? r : tombstones_prune(tx, e);
+}
+
+int
+store_prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_before_us,
+	    struct err *e)
+{
+	int r;
+
+	tx->is_housekeeping = true;
+	r = prune(tx, operations_before_us, events_before_us, e);
+	tx->is_housekeeping = false;
+	return r;
 }
 
 int
