@@ -655,24 +655,34 @@ do_file(struct run *t)
 	}
 }
 
+static struct run world;
+
+/* Also after a failure. */
+static int
+clean_up(void **state)
+{
+	run_close(&world);
+	return 0;
+}
+
 static void
 the_output_is_as_accepted(void **state)
 {
-	struct run t = { 0 };
+	struct run *t = &world;
 	const char *accept = getenv("GOLDEN");
 
-	run_open(&t);
-	do_file(&t);
-	const char *path = arena_printf(&t.arena, "%s.ok", scenario_file);
+	run_open(t);
+	do_file(t);
+	const char *path = arena_printf(&t->arena, "%s.ok", scenario_file);
 
 	if (accept && !strcmp(accept, "accept")) {
 		FILE *f = fopen(path, "we");
 
 		assert_non_null(f);
-		fwrite(t.out.p, 1, t.out.n, f);
+		fwrite(t->out.p, 1, t->out.n, f);
 		fclose(f);
 	}
-	const char *want = read_whole(&t, path), *got = buf_str(&t.out);
+	const char *want = read_whole(t, path), *got = buf_str(&t->out);
 
 	if (!want || strcmp(want, got) != 0) {
 		size_t at = 0, line = 1;
@@ -685,13 +695,13 @@ the_output_is_as_accepted(void **state)
 		fail_msg("%s:%zu differs: got '%.*s'", path, line, (int)strcspn(got + at, "\n"),
 			 got + at);
 	}
-	run_close(&t);
 }
 
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(the_output_is_as_accepted) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(the_output_is_as_accepted,
+								      clean_up) };
 
 	if (argc != 3)
 		return 2;
