@@ -1,6 +1,10 @@
 """The demo's chapters. Each tells what it does, does it, and checks what came of it; a check that is
 false ends the story with the evidence."""
 
+import datetime
+import os
+import re
+import signal
 import time
 
 import orders
@@ -17,7 +21,7 @@ LINK = ("A", "B")
 def run(story, tenant, words, quiet=False):
     """A command, shown with what it printed."""
     if not quiet:
-        story.sent("wayleave " + " ".join(words) + f" -g {tenant.name}")
+        story.sent("wayleave " + " ".join(tenant.words(*words)))
     text = tenant.cli(*words)
     if not quiet and text.strip():
         story.seen(text)
@@ -102,9 +106,11 @@ def establish(story, tenant):
         paths = router.routes().get(tenant.plan.vnet, [])
         story.check(any(p.get("pathFrom") == "external" and p.get("path") == "12076" for p in paths),
                     f"ce{i + 1} learned {tenant.plan.vnet} from its edge with the path 12076", str(paths))
-    _, routes = None, tenant.world.cloud.cli("routes")
     story.sent("wayleave routes")
-    story.seen(routes)
+    story.seen(tenant.world.cloud.cli("routes"))
+    if not tenant.world.is_static:
+        story.sent("wayleave status")
+        story.seen(tenant.cli("status"))
     lan = str(tenant.plan.lan)
     for node in EDGES:
         rows = tenant.world.cloud.query(node, "routes", tenant.domain_key)["value"]
@@ -300,6 +306,16 @@ def failure(story, tenant):
     kill_edged(story, tenant)
 
 
+def bfd_down_at(tenant, i):
+    """When an edge's bfdd last saw its customer's session fall, in monotonic seconds."""
+    falls = re.findall(rf"(\d{{4}}-\S+)Z info bfdd session link=\d+ peer={re.escape(tenant.plan.ce(i))} "
+                       r"state=Down", tenant.world.cloud.log(f"{EDGES[i]}-bfdd"))
+    if not falls:
+        raise LabError(f"{EDGES[i]}'s bfdd says nothing of a fall of {tenant.plan.ce(i)}")
+    when = datetime.datetime.fromisoformat(falls[-1] + "+00:00").timestamp()
+    return when - time.time() + time.monotonic()
+
+
 def cut_link(story, tenant):
     plan, switch = tenant.plan, tenant.world.cloud.switch
     mbps, size = 2.0, 250  # 1000 packets a second each way
@@ -318,8 +334,7 @@ def cut_link(story, tenant):
     story.sent(f"wayleave-labswitch ctl ... drop {tenant.ports[0]}")
     cut = time.monotonic()
     switch.drop(tenant.ports[0])
-    _, detected = wait_for("edge-a sees link A down",
-                           lambda: edge_bfd(tenant, 0)["bfd"] != "Up", 5, every=0.01)
+    wait_for("edge-a sees link A down", lambda: edge_bfd(tenant, 0)["bfd"] != "Up", 5, every=0.01)
     wait_for("edge-a's session falls", lambda: edge_bfd(tenant, 0)["session"] != "Established", 10)
     time.sleep(2)  # steady traffic over B
     switch.restore(tenant.ports[0])
@@ -338,6 +353,7 @@ def cut_link(story, tenant):
     story.table(["FLOW", "SENT", "LOST", "GAP", "ALLOWED"], rows)
     gap_out = results["VM to LAN"].gap() or (cut, cut)
     gap_in = results["LAN to VM"].gap() or (cut, cut)
+    detected = bfd_down_at(tenant, 0) - cut
     story.table(["PART", "MS AFTER THE CUT"], [
         ("BFD detection here (3 x 300 ms)", f"{detected * 1000:.0f}"),
         ("our repair over edge-b done", f"{(gap_out[1] - cut) * 1000:.0f}"),
@@ -363,8 +379,6 @@ def kill_edged(story, tenant):
     time.sleep(1)  # steady traffic before the kill
     pid = cloud.pid_of("edge-a", "edged")
     story.sent(f"kill -9 {pid}     (edge-a's wayleave-edged)")
-    import os
-    import signal
     os.kill(pid, signal.SIGKILL)
     _, took = wait_for("the session is back", lambda: router.session(plan.edge(0)).get(
         "connectionsEstablished", 0) > counts and router.is_established(plan.edge(0)), 60, every=0.1,
@@ -417,7 +431,7 @@ def delete_all(story, world):
     first = world.tenants[0]
     for words in (("vnet", "delete", "vnet"), ("circuit", "delete", first.name)):
         status, text = first.cli(*words, check=False)
-        story.sent("wayleave " + " ".join(words) + f" -g {first.name}")
+        story.sent("wayleave " + " ".join(first.words(*words)))
         story.seen(text)
         story.check(status == 1, "refused, naming what blocks", text)
     for tenant in world.tenants:
@@ -425,7 +439,7 @@ def delete_all(story, world):
         for words in orders.delete_words(tenant):
             run(story, tenant, words, quiet=tenant is not first)
     for noun in ("circuit", "vnet", "nic", "gateway", "connection"):
-        left = first.ask(noun, "list")
+        left = [x for tenant in world.tenants for x in tenant.ask(noun, "list")]
         story.check(left == [], f"no {noun} left", str(left))
     left = first.ask("cross-connection", "list")
     story.check(left == [], "no cross connection left", str(left))
@@ -438,7 +452,6 @@ def end(story, world):
     """Ends the cloud and looks for leftovers."""
     instance = world.cloud.instance
     world.cloud.stop()
-    import os
     left = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -28,11 +28,16 @@ class Tenant:
                                device, self.plan.vm(i), self.plan.subnet,
                                self.order.mac(i)))
 
+    def words(self, *words):
+        """A command as this customer; the provider's commands as the provider."""
+        mine = words[0] != "cross-connection" and self.n > 1
+        return (*words, "-g", self.name, *(("--as", f"customer{self.n}") if mine else ()))
+
     def cli(self, *words, **kw):
-        return self.world.cloud.cli(*words, "-g", self.name, **kw)
+        return self.world.cloud.cli(*self.words(*words), **kw)
 
     def ask(self, *words):
-        return self.world.cloud.ask(*words, "-g", self.name)
+        return self.world.cloud.ask(*self.words(*words))
 
     def plug(self):
         """The provider's technician: two access lines, mapped to the circuit on the trunks."""

@@ -624,7 +624,8 @@ resource_list(struct cli *c)
 	return code;
 }
 
-/* An attachment is a child of the host: its name is the NIC's, with its group, which is unique. */
+/* An attachment is a child of the host: its name is the NIC's, with its group, which is unique. The
+ * operator makes it; --as says whose NIC it is. */
 int
 resource_host_attach(struct cli *c)
 {
@@ -636,9 +637,9 @@ resource_host_attach(struct cli *c)
 	AUTO_FREE char *nic = NULL;
 	AUTO_FREE char *path = NULL;
 	json_t *body;
-	int code = rest_open(c, "customer", &customer);
+	int code = rest_open(c, c->as ? c->as : "customer", &customer);
 
-	if (code != CLI_OK || (code = rest_open(c, c->as ? c->as : "operator", &r)) != CLI_OK)
+	if (code != CLI_OK || (code = rest_open(c, "operator", &r)) != CLI_OK)
 		return code;
 	nic = resource_id(c, customer, "Microsoft.Network/networkInterfaces", c->args[0]);
 	path = mem_printf(

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""What a customer gets wrong, with FRR and BIRD: each is refused or taken down clearly, nothing
+crashes, and the neighbour's circuit does not notice: a paced flow of the second customer runs all
+the while and loses nothing."""
+
+import ipaddress
+import sys
+
+import tap
+
+tap.need_root()
+
+from cloud import program
+from customer import bird_config
+from measure import Flow
+from netns import Box, LabError, wait_for
+from routers import Bird, Frr
+from world import EDGES, World
+
+
+class Case:
+    """Customer one errs; customer two is watched."""
+
+    def __init__(self, box):
+        self.box, self.world = box, World(box)
+
+    def session(self, i=0):
+        return self.world.cloud.query(EDGES[i], "status")["domains"].get(self.erring.domain_key, {})
+
+    def is_up(self, i=0):
+        return self.session(i).get("session") == "Established"
+
+    def router(self, i=0, **kw):
+        """Starts router i again, with something wrong."""
+        self.erring.site.stop_router(i)
+        self.erring.site.start_router(i, **kw)
+
+    def stays_down(self, what, seconds=6):
+        """Seconds of trying, and no session: the one thing that only time can show."""
+        try:
+            wait_for(what, self.is_up, seconds, every=0.5)
+        except LabError:
+            return
+        raise AssertionError(f"a session came up: {what}")
+
+    def mend(self):
+        self.router()
+        wait_for("the session is back", self.is_up, 40, evidence=lambda: self.erring.evidence(0))
+
+
+def begins(case):
+    try:
+        case.world.start()
+        case.erring = case.world.ready_tenant(1, "contoso", Frr)
+        case.watched = case.world.ready_tenant(2, "fabrikam", Bird)
+    except LabError as e:
+        raise tap.Fatal(str(e)) from None
+    plan, site = case.watched.plan, case.watched.site
+    case.pids = {node: case.world.cloud.pid_of(node, "edged") for node in EDGES}
+    case.flows = [
+        Flow("watch-in", site.pc, f"{plan.pc}:7300", case.watched.vms[0].ns, f"{plan.vm(0)}:7300", 1, 200),
+        Flow("watch-out", case.watched.vms[0].ns, f"{plan.vm(0)}:7301", site.pc, f"{plan.pc}:7301", 1, 200)]
+
+
+def wrong_md5(case):
+    case.router(key="anotherKey")
+    case.stays_down("a session with another MD5 key")
+    case.mend()
+
+
+def no_md5(case):
+    case.router(key="")
+    case.stays_down("a session without MD5")
+    case.mend()
+
+
+def wrong_asn(case):
+    case.router(asn=65099)
+    case.stays_down("a session from another AS")
+    text = case.erring.site.routers[0].vtysh("show bgp neighbors " + case.erring.plan.edge(0))
+    tap.expect("Bad Peer AS" in text or "OPEN Message Error" in text, "FRR was told why: " + text[-900:])
+    case.mend()
+
+
+def swapped_addresses(case):
+    """The customer takes the edge's address of the /30."""
+    plan, ns = case.erring.plan, case.erring.site.ce[0]
+    case.erring.site.stop_router(0)
+    ns.ip(f"address del {plan.ce(0)}/30 dev wan0", f"address add {plan.edge(0)}/30 dev wan0")
+    swapped = Bird(ns, bird_config(plan, 0).replace(f"local {plan.ce(0)} as", f"local {plan.edge(0)} as", 1)
+                   .replace(f"neighbor {plan.edge(0)} as", f"neighbor {plan.ce(0)} as", 1))
+    wait_for("the old session is down", lambda: not case.is_up(), 30)
+    case.stays_down("a session with swapped addresses")
+    swapped.stop()
+    ns.ip(f"address del {plan.edge(0)}/30 dev wan0", f"address add {plan.ce(0)}/30 dev wan0")
+    case.erring.site.start_router(0)
+    wait_for("the session is back", case.is_up, 40, evidence=lambda: case.erring.evidence(0))
+
+
+def wrong_vlan(case):
+    """The technician maps the line to a C-tag nobody has, and to one of nobody's circuit."""
+    switch, erring = case.world.cloud.switch, case.erring
+    for s_tag, c_tag in ((erring.s_tag, 999), (999, erring.plan.vlan)):
+        switch.remove(erring.ports[0])
+        switch.add(erring.ports[0], "trunk-a", s_tag, c_tag, erring.plan.links[0])
+        wait_for("the session falls", lambda: not case.is_up(), 30)
+        case.stays_down("a session over foreign tags", 3)
+    switch.remove(erring.ports[0])
+    switch.add(erring.ports[0], "trunk-a", erring.s_tag, erring.plan.vlan, erring.plan.links[0])
+    wait_for("the session is back", case.is_up, 40, evidence=lambda: erring.evidence(0))
+
+
+def vlan_clash(case):
+    """Two peerings of one circuit cannot have one VLAN; the API says so."""
+    status, text = case.erring.cli("peering", "create", case.erring.name, "MicrosoftPeering", "--primary",
+                                   "192.0.2.0/30", "--secondary", "192.0.2.4/30", "--vlan",
+                                   str(case.erring.plan.vlan), "--asn", "65010", check=False)
+    tap.expect(status == 1 and "vlan" in text.lower(), text)
+
+
+def bad_orders(case):
+    for words, status in ((("circuit", "create", "x", "--bandwidth", "201"), 1),
+                          (("circuit", "create", "x", "--bandwidth", "many"), 2),
+                          (("circuit", "create", "x"), 2),
+                          (("circuit", "show", "nothing"), 3),
+                          (("circuit", "create", "x", "--bandwidth", "200", "--provider", "Nobody"), 1),
+                          (("peering", "update", "contoso", "--asn", "12076"), 1),
+                          (("peering", "update", "contoso", "--vlan", "5000"), 1),
+                          (("peering", "update", "contoso", "--primary", "172.16.0.1/30"), 1),
+                          (("circuit", "delete", "contoso", "--as", "reader"), 1),
+                          (("circuit", "list", "--as", "nobody"), 3)):
+        got, text = case.world.cloud.cli(*words, "-g", "contoso", check=False)
+        tap.expect(got in (status, 1), f"wayleave {' '.join(words)}: {got}, wanted {status}: {text}")
+        tap.expect(got != 0 and len(text) > 20, f"wayleave {' '.join(words)}: says nothing: {text}")
+
+
+def too_many_prefixes(case):
+    """4,001 and more: that session goes down and says so; below the limit it comes back by itself."""
+    plan, ns = case.erring.plan, case.erring.site.ce[0]
+    case.erring.site.stop_router(0)
+    many = [str(n) for n in ipaddress.ip_network("10.64.0.0/12").subnets(new_prefix=24)]
+    many += [str(n) for n in ipaddress.ip_network("10.80.0.0/12").subnets(new_prefix=28)][:200]
+    bird = Bird(ns, bird_config(plan, 0, extra_routes=many))
+    wait_for("the limit is named", lambda: not case.is_up() and "refix" in case.session().get("reason", ""), 40,
+             evidence=lambda: case.erring.evidence(0))
+    bird.configure(bird_config(plan, 0, extra_routes=many[:1000]))
+    wait_for("the session is back below the limit", case.is_up, 90, evidence=lambda: case.erring.evidence(0))
+    bird.stop()
+    case.erring.site.start_router(0)
+    wait_for("the session is back", case.is_up, 60, evidence=lambda: case.erring.evidence(0))
+
+
+def neighbour_noticed_nothing(case):
+    for flow in case.flows:
+        result = flow.stop()
+        tap.expect(result.sent > 10000, f"{result.name}: only {result.sent} sent")
+        tap.expect(result.lost == 0, f"{result.name}: {result.lost} of {result.sent} lost: {result.stream['lost'][:5]}")
+    for node, pid in case.pids.items():
+        tap.expect(case.world.cloud.pid_of(node, "edged") == pid, f"{node}'s edged was restarted")
+    case.world.cloud.stop()
+
+
+def main():
+    program("wayleave")
+    with Box() as box:
+        return tap.run([("two customers, one watched", begins),
+                        ("wrong MD5 key", wrong_md5), ("no MD5 key", no_md5), ("wrong AS number", wrong_asn),
+                        ("swapped addresses", swapped_addresses), ("wrong tags", wrong_vlan),
+                        ("VLAN clash", vlan_clash), ("orders that make no sense", bad_orders),
+                        ("too many prefixes", too_many_prefixes),
+                        ("the neighbour noticed nothing", neighbour_noticed_nothing)], Case(box))
+
+
+sys.exit(main())
