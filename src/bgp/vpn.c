@@ -123,7 +123,7 @@ static void
 sync_table(struct bgp_table *t, const struct rib *r, const struct net *n, const struct path *best,
 	   struct bgp_attr *attr)
 {
-	unsigned w = best ? wants(t, attr) : 0;
+	unsigned w = best && attr ? wants(t, attr) : 0;
 
 	if (w & 1)
 		put_imported(t->rib, r, n, best, attr);
