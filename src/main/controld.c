@@ -763,7 +763,9 @@ run(struct controld *c, const struct options *o, struct err *e)
 		r = agents_listen(c, e);
 	if (r == 0)
 		r = privileges_drop(c, e);
-	if (r == 0)
+	if (o->bootstraps) /* also beside a running controller */
+		c->port = (int)(c->cfg.port ? c->cfg.port : port_kept(c));
+	if (r == 0 && (!o->bootstraps || !c->port))
 		r = port_take(c, e);
 	if (r == 0)
 		r = parts_start(c, o->prints, e);
