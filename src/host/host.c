@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { TICK_MS = 50, DEVICES_MS = 2000, SWEEP_MS = 65000, BATCH_MS = 3, DRAIN = 64 };
+enum { TICK_MS = 50, DEVICES_MS = 500, SWEEP_MS = 65000, BATCH_MS = 3, DRAIN = 64 };
 
 /* ---- Hooks of the speaker ---- */
 

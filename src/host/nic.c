@@ -5,6 +5,7 @@
 #include "host/host.h"
 
 #include <net/if.h>
+#include <sys/ioctl.h>
 
 /* The same after a restart and on every run: FNV-1a of the key, never 0. */
 static uint32_t
@@ -73,6 +74,22 @@ detach(struct nic *n)
 	daemon_changed(n->host->daemon);
 }
 
+/* The index of a device that is there and whose other end is, too; 0 if not. A veth that gets its
+ * program while it is being set up never learns that its peer can take redirected frames. */
+static uint32_t
+ready_device(const char *name)
+{
+	AUTO_CLOSE fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq q = { 0 };
+
+	snprintf(q.ifr_name, sizeof(q.ifr_name), "%s", name);
+	if (!*name || fd < 0 || ioctl(fd, SIOCGIFFLAGS, &q) < 0)
+		return 0;
+	return (q.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING)
+		       ? if_nametoindex(name)
+		       : 0;
+}
+
 void
 nic_look(struct host *h)
 {
@@ -80,10 +97,11 @@ nic_look(struct host *h)
 
 	while (map_next(&h->nics, &it)) {
 		struct nic *n = it.value;
-		uint32_t now = *n->cfg->device ? if_nametoindex(n->cfg->device) : 0;
+		uint32_t now = ready_device(n->cfg->device);
 		struct err e = { 0 };
 
-		if (now == n->ifindex)
+		/* one that only lost its carrier stays: it is the same device */
+		if (now == n->ifindex || (!now && if_nametoindex(n->cfg->device) == n->ifindex))
 			continue;
 		detach(n);
 		if (now && attach(n, &e) < 0)
@@ -159,7 +177,7 @@ nic_add(struct host *h, const struct node_object *o, struct err *e)
 	}
 	vnet_by_number(h, o->nic.vnet)->n_nics++;
 	/* a device that is not there yet is looked for again and again */
-	if (*n->cfg->device && if_nametoindex(n->cfg->device) && attach(n, &local) < 0)
+	if (ready_device(n->cfg->device) && attach(n, &local) < 0)
 		log_warn("nic=%s error=\"%s\"", o->key, local.text);
 	return 0;
 }
