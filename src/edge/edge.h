@@ -68,7 +68,7 @@ struct edge {
 	struct map placed;                       /* struct placement → nic object */
 	struct list dirty;
 	uv_timer_t tick, batch, second, first;
-	unsigned n_timers; /* not closed yet */
+	unsigned n_timers;  /* not closed yet */
 	int64_t sweep_us;   /* mono: sweep then at the latest */
 	struct mono linger; /* when a withdrawn source's time is up */
 	bool vnets_dirty, is_swept;
