@@ -30,6 +30,10 @@ class Case:
     def is_up(self, i=0):
         return self.session(i).get("session") == "Established"
 
+    def is_settled(self):
+        """BFD too: a session whose BFD never came up falls by its hold timer only (RFC 5882)."""
+        return self.is_up() and self.session().get("bfd") == "Up"
+
     def router(self, i=0, **kw):
         """Starts router i again, with something wrong."""
         self.erring.site.stop_router(i)
@@ -45,7 +49,7 @@ class Case:
 
     def mend(self):
         self.router()
-        wait_for("the session is back", self.is_up, 40, evidence=lambda: self.erring.evidence(0))
+        wait_for("the session is back", self.is_settled, 40, evidence=lambda: self.erring.evidence(0))
 
 
 def begins(case):
@@ -94,7 +98,7 @@ def swapped_addresses(case):
     swapped.stop()
     ns.ip(f"address del {plan.edge(0)}/30 dev wan0", f"address add {plan.ce(0)}/30 dev wan0")
     case.erring.site.start_router(0)
-    wait_for("the session is back", case.is_up, 40, evidence=lambda: case.erring.evidence(0))
+    wait_for("the session is back", case.is_settled, 40, evidence=lambda: case.erring.evidence(0))
 
 
 def wrong_vlan(case):
@@ -107,14 +111,15 @@ def wrong_vlan(case):
         case.stays_down("a session over foreign tags", 3)
     switch.remove(erring.ports[0])
     switch.add(erring.ports[0], "trunk-a", erring.s_tag, erring.plan.vlan, erring.plan.links[0])
-    wait_for("the session is back", case.is_up, 40, evidence=lambda: erring.evidence(0))
+    wait_for("the session is back", case.is_settled, 40, evidence=lambda: erring.evidence(0))
 
 
 def vlan_clash(case):
     """Two peerings of one circuit cannot have one VLAN; the API says so."""
     status, text = case.erring.cli("peering", "create", case.erring.name, "MicrosoftPeering", "--primary",
                                    "192.0.2.0/30", "--secondary", "192.0.2.4/30", "--vlan",
-                                   str(case.erring.plan.vlan), "--asn", "65010", check=False)
+                                   str(case.erring.plan.vlan), "--asn", "65010",
+                                   "--public-prefixes", "203.0.113.0/24", check=False)
     tap.expect(status == 1 and "vlan" in text.lower(), text)
 
 
@@ -147,7 +152,7 @@ def too_many_prefixes(case):
     wait_for("the session is back below the limit", case.is_up, 90, evidence=lambda: case.erring.evidence(0))
     bird.stop()
     case.erring.site.start_router(0)
-    wait_for("the session is back", case.is_up, 60, evidence=lambda: case.erring.evidence(0))
+    wait_for("the session is back", case.is_settled, 60, evidence=lambda: case.erring.evidence(0))
 
 
 def neighbour_noticed_nothing(case):
