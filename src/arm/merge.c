@@ -406,6 +406,7 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 	   const char *path)
 {
 	bool keeps = p->flags & (ARM_KEEP | ARM_SECRET);
+	bool stays = keeps || p->kind == ARM_CHILDREN || (p->flags & ARM_FIXED && !p->def);
 	json_t *v;
 
 	if (p->flags & ARM_READ_ONLY)
@@ -417,9 +418,7 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 		v = NULL;
 	else if (in)
 		v = merge_value(m, p, in, have, path);
-	else if (have && (keeps || p->kind == ARM_CHILDREN))
-		v = json_incref((json_t *)have);
-	else if (have && p->flags & ARM_FIXED && !p->def)
+	else if (have && stays)
 		v = json_incref((json_t *)have);
 	else if (p->kind == ARM_OBJECT && p->props && (have || p->def)) /* its kept parts stay */
 		v = merge_props(m, p->props, NULL, have, path);

@@ -235,6 +235,7 @@ state_path(const struct controld *c, const char *name)
 static int
 state_make(struct controld *c, struct err *e)
 {
+	assert(c->cfg.state); /* config_parse() has seen to it */
 	if (mkdir(c->cfg.state, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make %s", c->cfg.state);
 	return 0;

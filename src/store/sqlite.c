@@ -1143,8 +1143,9 @@ rev_next(struct store_tx *tx, const char *node, int64_t *ret, struct err *e)
 static bool
 object_is_same(const struct store_object *old, const struct store_object *o)
 {
-	return !strcmp(old->owner, o->owner) && !old->body == !o->body &&
-	       (!o->body || !strcmp(old->body, o->body));
+	if (strcmp(old->owner, o->owner) != 0)
+		return false;
+	return old->body && o->body ? !strcmp(old->body, o->body) : old->body == o->body;
 }
 
 int
