@@ -220,7 +220,7 @@ start_timer(struct edge *x, uv_timer_t *t, uv_timer_cb fn, unsigned ms, unsigned
 {
 	uv_timer_init(daemon_loop(x->daemon), t);
 	t->data = x;
-	x->n_timers++;
+	x->n_users++;
 	if (fn)
 		uv_timer_start(t, fn, ms, repeat);
 }
@@ -270,15 +270,19 @@ edge_open(struct daemon *d, void **ret_self, struct err *e)
 	return 0;
 }
 
-static void
-on_closed(uv_handle_t *h)
+void
+edge_let_go(struct edge *x)
 {
-	struct edge *x = h->data;
-
-	if (--x->n_timers)
+	if (--x->n_users)
 		return;
 	datapath_edge_destroy(x->dp);
 	free(x);
+}
+
+static void
+on_closed(uv_handle_t *h)
+{
+	edge_let_go(h->data);
 }
 
 /* A planned stop: transports just end and the packet path goes on (RFC 8538). */

@@ -68,7 +68,7 @@ struct edge {
 	struct map placed;                       /* struct placement → nic object */
 	struct list dirty;
 	uv_timer_t tick, batch, second, first;
-	unsigned n_timers;  /* not closed yet */
+	unsigned n_users;   /* timers not closed yet, an entry being journalled */
 	int64_t sweep_us;   /* mono: sweep then at the latest */
 	struct mono linger; /* when a withdrawn source's time is up */
 	bool vnets_dirty, is_swept;
@@ -88,6 +88,7 @@ struct placement {
 /* edge.c */
 void edge_dirty(struct table *t);
 void edge_batch_soon(struct edge *x, unsigned ms);
+void edge_let_go(struct edge *x);
 
 /* domain.c */
 int circuit_apply(struct edge *x, const struct node_object *from, const struct node_object *to,

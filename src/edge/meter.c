@@ -121,9 +121,13 @@ on_work_done(uv_work_t *req, int status)
 	x->is_journalling = false;
 	if (w->r < 0)
 		log_error("journal error=\"%s\"", w->err.text);
+	/* nobody to hand it to: 35 days on disk is all there is */
+	if (!daemon_has_controller(x->daemon) && !x->is_closed)
+		meter_acknowledged(x, journal_sequence(x->journal));
 	if (x->is_closed)
 		journal_close(TAKE(x->journal));
 	work_free(w);
+	edge_let_go(x);
 }
 
 /* Reads the packet path's counts into x->metered. */
@@ -214,6 +218,7 @@ meter_second(struct edge *x, enum journal_cause cause)
 		return;
 	}
 	x->is_journalling = true;
+	x->n_users++;
 	uv_queue_work(daemon_loop(x->daemon), &w->req, on_work, on_work_done);
 }
 
