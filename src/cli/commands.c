@@ -23,7 +23,6 @@ static const struct cli_option peering_options[] = {
 	{ "vlan", "ID", "the C-tag, 1 to 4094, the same on both links", false },
 	{ "asn", "NUMBER", "your AS number", false },
 	{ "key", "KEY", "MD5 key of the BGP sessions, up to 25 letters and digits", false },
-	{ "public-prefixes", "PREFIX", "MicrosoftPeering: what you will announce", false },
 	{ "state", "STATE", "Enabled or Disabled", false },
 	{ "location", "REGION", "not used", false },
 	{ NULL, NULL, NULL, false },

@@ -115,12 +115,15 @@ def wrong_vlan(case):
 
 
 def vlan_clash(case):
-    """Two peerings of one circuit cannot have one VLAN; the API says so."""
-    status, text = case.erring.cli("peering", "create", case.erring.name, "MicrosoftPeering", "--primary",
-                                   "192.0.2.0/30", "--secondary", "192.0.2.4/30", "--vlan",
-                                   str(case.erring.plan.vlan), "--asn", "65010",
-                                   "--public-prefixes", "203.0.113.0/24", check=False)
-    tap.expect(status == 1 and "vlan" in text.lower(), text)
+    """A second line with the tags of the first: the provider's switch refuses it."""
+    case.world.cloud.namespaces["exchange"].ip("link add clash type veth peer name clash1")
+    try:
+        case.world.cloud.switch.add("clash", "trunk-a", case.erring.s_tag, case.erring.plan.vlan,
+                                    case.erring.plan.links[0])
+    except LabError as e:
+        tap.expect("error: " in str(e), str(e))
+    else:
+        raise AssertionError("two lines share their tags")
 
 
 def bad_orders(case):
@@ -158,7 +161,7 @@ def too_many_prefixes(case):
 def neighbour_noticed_nothing(case):
     for flow in case.flows:
         result = flow.stop()
-        tap.expect(result.sent > 10000, f"{result.name}: only {result.sent} sent")
+        tap.expect(result.sent > 3000, f"{result.name}: only {result.sent} sent")
         tap.expect(result.lost == 0, f"{result.name}: {result.lost} of {result.sent} lost: {result.stream['lost'][:5]}")
     for node, pid in case.pids.items():
         tap.expect(case.world.cloud.pid_of(node, "edged") == pid, f"{node}'s edged was restarted")
