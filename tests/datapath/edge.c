@@ -333,6 +333,57 @@ test_namespace_to_customer(void **state)
 	assert_dropped(&rig, "edge_domain", &p, DP_DROP_OUT_OF_SUBNET);
 }
 
+/* Where the packet starts that a program looks at. */
+static const struct entrance {
+	const char *program;
+	uint32_t l3;
+	const struct mac *dst, *src; /* of the answer */
+} from_trunk = { "edge_trunk", 22, &ce_mac, &edge_mac },
+  from_fabric = { "edge_fabric", 42, &router_mac, &own_mac };
+
+static uint32_t
+sum16(const struct packet *p, uint32_t off, uint32_t n)
+{
+	uint32_t s = 0;
+
+	for (uint32_t i = 0; i < n; i += 2)
+		s += at16(p, off + i);
+	s = (s & 0xffff) + (s >> 16);
+	return (s & 0xffff) + (s >> 16);
+}
+
+/* Dropped for that reason, and the sender is told, with the right quote. */
+static void
+assert_error(struct entrance e, struct packet in, enum dp_drop reason, uint16_t type, uint16_t mtu)
+{
+	struct packet p = in;
+	uint64_t drops = rig_drops(&rig, reason);
+
+	assert_int_equal(rig_run(&rig, e.program, &p), XDP_REDIRECT);
+	assert_int_equal(rig_drops(&rig, reason), drops + 1);
+	dropped_for[reason] = true;
+	assert_int_equal(p.n, e.l3 + 56);
+	assert_memory_equal(p.b, e.dst->b, 6);
+	assert_memory_equal(p.b + 6, e.src->b, 6);
+	assert_true(ip_sum_is_right(&p, e.l3));
+	assert_int_equal(at16(&p, e.l3 + 2), 56);
+	assert_int_equal(at32(&p, e.l3 + 12), u32_of(LOCAL));
+	assert_int_equal(at32(&p, e.l3 + 16), at32(&in, e.l3 + 12));
+	assert_int_equal(at16(&p, e.l3 + 20), type);
+	assert_int_equal(at16(&p, e.l3 + 26), mtu);
+	assert_int_equal(sum16(&p, e.l3 + 20, 36), 0xffff);
+	assert_memory_equal(p.b + e.l3 + 28, in.b + e.l3, 28);
+	if (e.l3 == 22) {
+		assert_int_equal(at32(&p, 12), 0x88a80000 | S);
+		assert_int_equal(at32(&p, 16), 0x81000000 | C);
+		return;
+	}
+	assert_true(ip_sum_is_right(&p, 14));
+	assert_int_equal(at16(&p, 16), 28 + 56);
+	assert_int_equal(at32(&p, 30), u32_of(HOST));
+	assert_int_equal(at32(&p, 38), plan_key(500, 3).v);
+}
+
 /* A failed customer link: the other edge gets the packet as it was, under the local-only key. */
 static void
 test_repair(void **state)
@@ -356,9 +407,9 @@ test_repair(void **state)
 	assert_int_equal(after.bytes, before.bytes);
 	link_set(2, false);
 	p = from_host(NIC, CUSTOMER);
-	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_LINK_DOWN);
+	assert_error(from_fabric, p, DP_DROP_LINK_DOWN, 3 << 8 | 1, 0);
 	p = from_host(NIC, PAIR_ONLY);
-	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_LINK_DOWN);
+	assert_error(from_fabric, p, DP_DROP_LINK_DOWN, 3 << 8 | 1, 0);
 	link_set(link_of_domain(), true);
 	p = from_host(NIC, BEYOND); /* the backup the other way round */
 	assert_verdict(&rig, "edge_fabric", &p, XDP_REDIRECT);
@@ -513,57 +564,6 @@ test_trunk_control(void **state)
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_CONTROL_FRAGMENT);
 }
 
-/* Where the packet starts that a program looks at. */
-static const struct entrance {
-	const char *program;
-	uint32_t l3;
-	const struct mac *dst, *src; /* of the answer */
-} from_trunk = { "edge_trunk", 22, &ce_mac, &edge_mac },
-  from_fabric = { "edge_fabric", 42, &router_mac, &own_mac };
-
-static uint32_t
-sum16(const struct packet *p, uint32_t off, uint32_t n)
-{
-	uint32_t s = 0;
-
-	for (uint32_t i = 0; i < n; i += 2)
-		s += at16(p, off + i);
-	s = (s & 0xffff) + (s >> 16);
-	return (s & 0xffff) + (s >> 16);
-}
-
-/* Dropped for that reason, and the sender is told, with the right quote. */
-static void
-assert_error(struct entrance e, struct packet in, enum dp_drop reason, uint16_t type, uint16_t mtu)
-{
-	struct packet p = in;
-	uint64_t drops = rig_drops(&rig, reason);
-
-	assert_int_equal(rig_run(&rig, e.program, &p), XDP_REDIRECT);
-	assert_int_equal(rig_drops(&rig, reason), drops + 1);
-	dropped_for[reason] = true;
-	assert_int_equal(p.n, e.l3 + 56);
-	assert_memory_equal(p.b, e.dst->b, 6);
-	assert_memory_equal(p.b + 6, e.src->b, 6);
-	assert_true(ip_sum_is_right(&p, e.l3));
-	assert_int_equal(at16(&p, e.l3 + 2), 56);
-	assert_int_equal(at32(&p, e.l3 + 12), u32_of(LOCAL));
-	assert_int_equal(at32(&p, e.l3 + 16), at32(&in, e.l3 + 12));
-	assert_int_equal(at16(&p, e.l3 + 20), type);
-	assert_int_equal(at16(&p, e.l3 + 26), mtu);
-	assert_int_equal(sum16(&p, e.l3 + 20, 36), 0xffff);
-	assert_memory_equal(p.b + e.l3 + 28, in.b + e.l3, 28);
-	if (e.l3 == 22) {
-		assert_int_equal(at32(&p, 12), 0x88a80000 | S);
-		assert_int_equal(at32(&p, 16), 0x81000000 | C);
-		return;
-	}
-	assert_true(ip_sum_is_right(&p, 14));
-	assert_int_equal(at16(&p, 16), 28 + 56);
-	assert_int_equal(at32(&p, 30), u32_of(HOST));
-	assert_int_equal(at32(&p, 38), plan_key(500, 3).v);
-}
-
 static void
 test_trunk_routes(void **state)
 {
@@ -582,11 +582,11 @@ test_trunk_routes(void **state)
 	p.b[22 + 7] = 1; /* nor about a later fragment */
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_TTL);
 	p = from_customer(CUSTOMER, ip4(8, 8, 8, 8));
-	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_ROUTE);
+	assert_error(from_trunk, p, DP_DROP_NO_ROUTE, 3 << 8, 0);
 	p = from_customer(CUSTOMER, LINGERS); /* accepted as a source only */
-	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_ROUTE);
+	assert_error(from_trunk, p, DP_DROP_NO_ROUTE, 3 << 8, 0);
 	p = from_customer(CUSTOMER, ip4(10, 2, 0, 1)); /* a VNet not known here */
-	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_ROUTE);
+	assert_error(from_trunk, p, DP_DROP_NO_ROUTE, 3 << 8, 0);
 	p = from_customer(CUSTOMER, ip4(10, 66, 1, 1));
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_BLACKHOLE);
 	p = from_customer(CUSTOMER, BEYOND);
@@ -594,7 +594,7 @@ test_trunk_routes(void **state)
 	p = from_customer(CUSTOMER, PEER);
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_HAIRPIN);
 	p = from_customer(CUSTOMER, ip4(10, 1, 0, 99));
-	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_NIC);
+	assert_error(from_trunk, p, DP_DROP_NO_NIC, 3 << 8 | 1, 0);
 	p = from_customer(CUSTOMER, NIC_LOST);
 	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_TUNNEL);
 	link_set(11, false);
@@ -670,7 +670,7 @@ test_fabric_inner(void **state)
 	p = from_host(NIC, NIC_OTHER); /* not transitive */
 	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_HAIRPIN);
 	p = from_host(NIC, PEER); /* the link itself is no destination */
-	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_NO_ROUTE);
+	assert_error(from_fabric, p, DP_DROP_NO_ROUTE, 3 << 8, 0);
 	p = from_node(HOST, domain_key(), NIC, CUSTOMER, 1);
 	assert_error(from_fabric, p, DP_DROP_TTL, 11 << 8, 0);
 	p = from_node(PAIR, domain_key() | FABRIC_KEY_LOCAL_ONLY, NIC, CUSTOMER, 1);
@@ -738,6 +738,26 @@ clock_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* So many errors a second; the packets are dropped all the same. */
+static void
+test_error_rate(void **state)
+{
+	struct dp_policer *row = datapath_maps_array(datapath_edge_maps(d), DP_MAP_CONTROL);
+	struct packet p = from_customer(CUSTOMER, ip4(8, 8, 8, 8));
+	int n = 0;
+
+	row += (link_of_domain() - DATAPATH_LINK_DOMAIN) * DP_CONTROLS + DP_CONTROL_ERRORS;
+	enter_by_trunk();
+	for (struct packet q = p; n < 100000 && rig_run(&rig, "edge_trunk", &q) == XDP_REDIRECT;
+	     q = p)
+		n++;
+	assert_in_range(n, 1, 99999);
+	row->tat = (clock_ns() << 8) + row->burst + (1000000000ull << 8);
+	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_NO_ROUTE);
+	row->tat = 0;
+	assert_error(from_trunk, p, DP_DROP_NO_ROUTE, 3 << 8, 0);
 }
 
 static void
@@ -830,6 +850,7 @@ test_lookup_as_in_c(void **state)
 			(unsigned)(seed >> 40) & 255);
 		datapath_edge_table_lookup(d, domain, &a, &want);
 		p = from_customer(CUSTOMER, a);
+		p.b[22 + 7] = 1; /* a later fragment: nobody is told */
 		assert_dropped(&rig, "edge_trunk", &p,
 			       want.kind == DP_KIND_CUSTOMER    ? DP_DROP_HAIRPIN
 			       : want.kind == DP_KIND_BLACKHOLE ? DP_DROP_BLACKHOLE
@@ -867,6 +888,7 @@ main(void)
 		cmocka_unit_test(test_fabric_outer),
 		cmocka_unit_test(test_fabric_inner),
 		cmocka_unit_test(test_control_rates),
+		cmocka_unit_test(test_error_rate),
 		cmocka_unit_test(test_policer),
 		cmocka_unit_test(test_lookup_as_in_c),
 		cmocka_unit_test(test_every_reason_was_seen),

@@ -204,6 +204,21 @@ sum_fold(__s64 sum)
 	return (__u16)~s;
 }
 
+/* What the sender of a dropped packet is told; type 0: nothing. */
+struct answer {
+	__u8 type, code;
+	__u16 mtu;
+};
+enum { UNREACHABLE_NET = 0, UNREACHABLE_HOST = 1, UNREACHABLE_MTU = 4 };
+
+/* Drops, with an answer to be sent. */
+static __always_inline int
+refuse(const struct frame *f, struct answer *a, __u32 reason, __u8 type, __u8 code, __u16 mtu)
+{
+	*a = (struct answer){ type, code, mtu };
+	return drop(f, reason);
+}
+
 /* Never about errors, fragments or what is too short to quote; at the domain's rate. */
 static __always_inline _Bool
 is_answerable(const struct frame *f)
@@ -223,7 +238,7 @@ is_answerable(const struct frame *f)
 /* Makes the packet that starts `at` bytes into the frame an error about itself, from the domain's own
  * address to its sender; the bytes before it are the caller's to write again. */
 static __always_inline int
-error_build(struct frame *f, const struct dp_domain *d, int at, __u8 type, __u8 code, __u16 mtu)
+error_build(struct frame *f, const struct dp_domain *d, int at, const struct answer *a)
 {
 	__be32 to = ((struct iphdr *)f->l3)->saddr;
 	__s64 surplus = f->end - f->data;
@@ -249,7 +264,7 @@ error_build(struct frame *f, const struct dp_domain *d, int at, __u8 type, __u8 
 		.daddr = to,
 	};
 	e->ip.check = sum_fold(bpf_csum_diff(0, 0, (void *)&e->ip, sizeof(e->ip), 0));
-	e->icmp = (struct icmp){ .type = type, .code = code, .mtu = bpf_htons(mtu) };
+	e->icmp = (struct icmp){ .type = a->type, .code = a->code, .mtu = bpf_htons(a->mtu) };
 	e->icmp.check = sum_fold(
 		bpf_csum_diff(0, 0, (void *)&e->icmp, sizeof(e->icmp) + sizeof(e->quote), 0));
 	f->len = sizeof(*e);
@@ -260,7 +275,7 @@ error_build(struct frame *f, const struct dp_domain *d, int at, __u8 type, __u8 
 
 /* A customer's destination: the node where it lives. */
 static __always_inline int
-trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w)
+trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w, struct answer *a)
 {
 	__u32 r = lpm_find(f->slot, d->number, f->dst);
 	__u64 home, *number;
@@ -274,15 +289,33 @@ trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w)
 	case DP_KIND_BLACKHOLE:
 		return drop(f, DP_DROP_BLACKHOLE);
 	default:
-		return drop(f, DP_DROP_NO_ROUTE);
+		return refuse(f, a, DP_DROP_NO_ROUTE, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 	}
 	number = numbers_at(DP_RESULT_VALUE(r));
 	if (!number || DP_NUMBER_KIND(*number) != DP_NUMBER_VNET)
-		return drop(f, DP_DROP_NO_ROUTE);
+		return refuse(f, a, DP_DROP_NO_ROUTE, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 	home = exact_find(DP_RESULT_VALUE(r), f->dst);
 	if (!home)
-		return drop(f, DP_DROP_NO_NIC);
+		return refuse(f, a, DP_DROP_NO_NIC, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0);
 	return way_load(f, w, DP_EXACT_NODE(home), DP_NUMBER_KEY(*number));
+}
+
+/* Where the packet goes, if it may: with its time to live, and in one piece. */
+static __always_inline int
+trunk_route(const struct frame *f, const struct dp_domain *d, struct way *w, struct answer *a)
+{
+	const struct iphdr *ip = f->l3;
+	int v;
+
+	if (ip->ttl <= 1)
+		return refuse(f, a, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
+	v = trunk_lookup(f, d, w, a);
+	if (v != CONTINUE)
+		return v;
+	if (f->len > tunnel_mtu())
+		return refuse(f, a, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, UNREACHABLE_MTU,
+			      tunnel_mtu());
+	return CONTINUE;
 }
 
 /* Last before the packet leaves for good: what the contract is about. */
@@ -301,16 +334,14 @@ charge(const struct frame *f, const struct dp_domain *d, int direction)
 static __always_inline int headers_write(const struct frame *f, const struct dp_domain *d,
 					 __u64 dst, __u64 src, __be16 type);
 
-/* Drops a customer's packet and says so. */
+/* Tells a customer that its packet was dropped. */
 static __always_inline int
-trunk_error(struct frame *f, const struct dp_domain *d, __u32 reason, __u8 type, __u8 code,
-	    __u16 mtu)
+trunk_error(struct frame *f, const struct dp_domain *d, const struct answer *a)
 {
 	__u64 sender = mac_read(f->eth->h_source);
 	int at = (int)sizeof(struct ethhdr) + 4 * (int)f->n_tags;
 
-	drop(f, reason);
-	if (!is_answerable(f) || error_build(f, d, at, type, code, mtu) != CONTINUE)
+	if (!is_answerable(f) || error_build(f, d, at, a) != CONTINUE)
 		return XDP_DROP;
 	return headers_write(f, d, sender, d->mac, ETH_P_IP_BE);
 }
@@ -319,6 +350,7 @@ static __always_inline int
 trunk_run(struct frame *f)
 {
 	struct dp_domain *d = 0;
+	struct answer a = {};
 	struct way w = {};
 	struct iphdr *ip;
 	int v;
@@ -345,13 +377,9 @@ trunk_run(struct frame *f)
 	v = source_check(f, d);
 	if (v != CONTINUE)
 		return v;
-	if (ip->ttl <= 1)
-		return trunk_error(f, d, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
-	v = trunk_lookup(f, d, &w);
+	v = trunk_route(f, d, &w, &a);
 	if (v != CONTINUE)
-		return v;
-	if (f->len > tunnel_mtu())
-		return trunk_error(f, d, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, 4, tunnel_mtu());
+		return a.type ? trunk_error(f, d, &a) : v;
 	v = charge(f, d, DP_IN);
 	if (v != CONTINUE)
 		return v;
@@ -405,7 +433,7 @@ is_usable(const struct dp_nh *nh, _Bool is_repaired)
 /* The next hop to use: the first that is up; for a repaired packet, the first of our own. */
 static __always_inline int
 choose(const struct frame *f, const struct dp_domain *d, _Bool is_repaired, __u32 first,
-       struct dp_nh **ret)
+       struct dp_nh **ret, struct answer *a)
 {
 	struct dp_nh *nh = nhs_at(first);
 
@@ -418,26 +446,27 @@ choose(const struct frame *f, const struct dp_domain *d, _Bool is_repaired, __u3
 	if (!nh || nh->owner != d->number)
 		return drop(f, DP_DROP_STALE_ELEMENT);
 	if (!is_usable(nh, is_repaired))
-		return drop(f, is_repaired ? DP_DROP_REPAIR_EXHAUSTED : DP_DROP_LINK_DOWN);
+		return refuse(f, a, is_repaired ? DP_DROP_REPAIR_EXHAUSTED : DP_DROP_LINK_DOWN,
+			      ICMP_UNREACHABLE, UNREACHABLE_HOST, 0);
 	*ret = nh;
 	return CONTINUE;
 }
 
 static __always_inline int
 fabric_lookup(const struct frame *f, const struct dp_domain *d, _Bool is_repaired,
-	      struct dp_nh **ret)
+	      struct dp_nh **ret, struct answer *a)
 {
 	__u32 r = lpm_find(f->slot, d->number, f->dst);
 
 	switch (DP_RESULT_KIND(r)) {
 	case DP_KIND_CUSTOMER:
-		return choose(f, d, is_repaired, DP_RESULT_VALUE(r), ret);
+		return choose(f, d, is_repaired, DP_RESULT_VALUE(r), ret, a);
 	case DP_KIND_VNET: /* not transitive */
 		return drop(f, DP_DROP_HAIRPIN);
 	case DP_KIND_BLACKHOLE:
 		return drop(f, DP_DROP_BLACKHOLE);
 	default:
-		return drop(f, DP_DROP_NO_ROUTE);
+		return refuse(f, a, DP_DROP_NO_ROUTE, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 	}
 }
 
@@ -474,42 +503,48 @@ tags_push(const struct frame *f, const struct dp_domain *d, int n_in, __u64 dst,
 	return headers_write(f, d, dst, src, type);
 }
 
-/* Drops a VM's packet and tells the VM, which lives on the node that sent it. */
+/* Tells a VM, which lives on the node that sent its packet, that it was dropped. */
 static __always_inline int
-fabric_error(struct frame *f, const struct dp_domain *d, const struct outer *o, __u32 reason,
-	     __u8 type, __u8 code, __u16 mtu)
+fabric_error(struct frame *f, const struct dp_domain *d, const struct outer *o,
+	     const struct answer *a)
 {
 	__u32 vnet = DP_RESULT_VALUE(lpm_find(f->slot, d->number, f->src));
 	__u64 *number = numbers_at(vnet);
 	struct way w = {};
 
-	drop(f, reason);
 	if (o->role != DP_ROLE_HOST || !number || DP_NUMBER_KIND(*number) != DP_NUMBER_VNET ||
 	    !is_answerable(f))
 		return XDP_DROP;
 	if (way_load(f, &w, o->from, DP_NUMBER_KEY(*number)) != CONTINUE ||
-	    error_build(f, d, sizeof(struct encap), type, code, mtu) != CONTINUE)
+	    error_build(f, d, sizeof(struct encap), a) != CONTINUE)
 		return XDP_DROP;
 	return encap_write(f, &w);
 }
 
+/* May it leave towards the customer? */
 static __always_inline int
-customer_send(struct frame *f, const struct dp_domain *d, const struct outer *o)
+customer_check(const struct frame *f, const struct dp_domain *d, struct answer *a)
 {
-	struct iphdr *ip = f->l3;
-	__u64 mac = READ(d->peer_mac);
-	int v;
+	const struct iphdr *ip = f->l3;
 
 	if (ip->ttl <= 1)
-		return fabric_error(f, d, o, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
-	if (!mac)
+		return refuse(f, a, DP_DROP_TTL, ICMP_EXCEEDED, 0, 0);
+	if (!READ(d->peer_mac))
 		return drop(f, DP_DROP_NO_NEIGHBOUR);
 	if (d->mtu && f->len > d->mtu)
-		return fabric_error(f, d, o, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, 4, d->mtu);
-	v = charge(f, d, DP_OUT);
+		return refuse(f, a, DP_DROP_TOO_BIG, ICMP_UNREACHABLE, UNREACHABLE_MTU, d->mtu);
+	return CONTINUE;
+}
+
+static __always_inline int
+customer_send(struct frame *f, const struct dp_domain *d)
+{
+	__u64 mac = READ(d->peer_mac);
+	int v = charge(f, d, DP_OUT);
+
 	if (v != CONTINUE)
 		return v;
-	ttl_decrement(ip);
+	ttl_decrement(f->l3);
 	return tags_push(f, d, sizeof(struct encap), mac, d->mac, ETH_P_IP_BE);
 }
 
@@ -532,6 +567,7 @@ fabric_run(struct frame *f)
 	struct outer o = {};
 	struct dp_domain *d = 0;
 	struct dp_nh *nh = 0;
+	struct answer a = {};
 	int v;
 
 	v = fabric_parse(f, &o);
@@ -545,12 +581,14 @@ fabric_run(struct frame *f)
 	v = fabric_source_check(f, d, &o);
 	if (v != CONTINUE)
 		return v;
-	v = fabric_lookup(f, d, o.role == DP_ROLE_PAIR, &nh);
+	v = fabric_lookup(f, d, o.role == DP_ROLE_PAIR, &nh, &a);
+	if (v == CONTINUE && nh && nh->kind == DP_NH_CE)
+		v = customer_check(f, d, &a);
 	if (v != CONTINUE)
-		return v;
+		return a.type ? fabric_error(f, d, &o, &a) : v;
 	if (!nh)
 		return XDP_DROP;
-	return nh->kind == DP_NH_CE ? customer_send(f, d, &o) : repair_send(f, nh);
+	return nh->kind == DP_NH_CE ? customer_send(f, d) : repair_send(f, nh);
 }
 
 /* --- From a domain's namespace to its customer ------------------------------------------------- */
