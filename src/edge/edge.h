@@ -5,7 +5,7 @@
  *   domain.c   circuits and domains: attachment, session, BFD, neighbour
  *   fib.c      a domain's packet table from its BGP table
  *   vnet.c     VNets, NICs, what hosts may announce, what customers are told
- *   meter.c    readings into the usage journal
+ *   meter.c    readings into the usage journal, by the rules of ledger.c
  *   query.c    the query socket's and the controller's questions */
 #pragma once
 
@@ -73,7 +73,7 @@ struct edge {
 	struct mono linger; /* when a withdrawn source's time is up */
 	bool vnets_dirty, is_swept;
 	struct journal *journal;
-	struct map metered; /* slot, incarnation → struct metered */
+	struct ledger *ledger; /* what of the meters is in it */
 	bool is_journalling, is_closed;
 	int64_t hour;
 	uint64_t acknowledged;

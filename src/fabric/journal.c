@@ -270,7 +270,8 @@ new_file(struct journal *j, struct err *e)
 	if (j->fd >= 0)
 		close(j->fd);
 	j->size = 0;
-	j->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	/* one of that name is what a failed write left: it has no whole entry */
+	j->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (j->fd < 0)
 		return err_errno(e, "%s", path);
 	d = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -391,7 +392,7 @@ journal_append(struct journal *j, enum journal_cause cause, int64_t utc_us,
 		json_array_append_new(list, reading_json(&r[i]));
 	memcpy(before, j->previous, sizeof(before));
 	entry = json_pack("{sssIsIsssoss}", "boot", j->boot, "sequence",
-			  (json_int_t)(j->sequence + 1), "time", (json_int_t)utc_us, "cause",
+			  (json_int_t)j->sequence + 1, "time", (json_int_t)utc_us, "cause",
 			  causes[cause], "readings", list, "previous", j->previous);
 	if (!entry) {
 		json_decref(list);
