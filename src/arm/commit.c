@@ -1,6 +1,14 @@
 /* Writing what a plan has changed: node objects first (their revisions say whom to wait for), then
  * rows, references and secrets, then the operation. And settling: when the live nodes have reported,
- * or their time is over, Updating becomes Succeeded and Deleting rows go. */
+ * Updating becomes Succeeded and Deleting rows go.
+ *
+ * An operation ends at its deadline also when a live node is behind. A Deleting row is then Gone: no
+ * request finds it any more, but it keeps its id and its claims, and an operation of its own
+ * (Lingering) lets it go when that node has reported or is not live any more.
+ *
+ *   Succeeded --put--> Updating --reported, deadline--> Succeeded
+ *        '---delete--> Deleting --reported--> (no row)
+ *                          '------deadline--> Gone --reported, or no longer live--> (no row) */
 #include "arm/internal.h"
 
 struct wait {
@@ -320,6 +328,22 @@ settle_now(struct arm_snapshot *s, struct err *e)
 	return r;
 }
 
+/* A name and the claims under it are free again when the nodes have let go. */
+static int
+names_check(struct arm_snapshot *s)
+{
+	for (const struct entry *en = s->overlay->first; en; en = en->next) {
+		if (!en->is_created || en->is_removed || !en->exists || en->row.state != STORE_GONE)
+			continue;
+		s->error->retry_after = 10;
+		return arm_refuse(s->error, 409, "AnotherOperationInProgress",
+				  "'%s' was deleted, but not all nodes have confirmed that yet. "
+				  "Try again shortly.",
+				  en->want.name);
+	}
+	return 0;
+}
+
 int
 overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold, const char *what,
 	       const json_t *detail, struct outcome *ret, struct err *e)
@@ -328,7 +352,10 @@ overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold,
 	json_t *waits = json_object(), *d = detail ? json_deep_copy(detail) : json_object();
 	struct wait *list = NULL;
 	char *text;
-	int r = objects_write(s, &list, e);
+	int r = names_check(s);
+
+	if (r == 0)
+		r = objects_write(s, &list, e);
 
 	*ret = (struct outcome){ .operation = guid_new(s->arena), .is_settled = true };
 	for (struct wait *w = list; w; w = w->next)
@@ -387,13 +414,13 @@ operation_is_due(struct settle *w, struct store_tx *tx, const struct store_opera
 	return !holds || w->now_us >= op->deadline_us;
 }
 
+/* Operations of one status that can be settled now. */
 static int
-settle_find(struct store_tx *tx, void *arg, struct err *e)
+settle_find_in(struct settle *w, struct store_tx *tx, enum store_op_status status, struct err *e)
 {
-	struct settle *w = arg;
 	struct store_operation *ops;
 	size_t n = 0;
-	int r = store_operation_running(tx, &w->arena, 1000, &ops, &n, e);
+	int r = store_operation_list(tx, &w->arena, status, 1000, &ops, &n, e);
 
 	for (size_t i = 0; i < n && w->n_ids < COUNT(w->ids); i++) {
 		bool is_action = !strcmp(ops[i].what, "action");
@@ -408,7 +435,35 @@ settle_find(struct store_tx *tx, void *arg, struct err *e)
 }
 
 static int
-settle_touched(struct arm_snapshot *s, const json_t *touched, struct err *e)
+settle_find(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct settle *w = arg;
+	int r = settle_find_in(w, tx, STORE_OP_RUNNING, e);
+
+	return r < 0 ? r : settle_find_in(w, tx, STORE_OP_LINGERING, e);
+}
+
+/* The row goes; or stays behind without being seen, and is noted in lingering. */
+static int
+settle_deleting(struct arm_snapshot *s, struct entry *en, json_t *lingering, struct err *e)
+{
+	int r;
+
+	if (lingering && en->type != &arm_group_type) {
+		en->row.state = STORE_GONE;
+		en->is_done = true;
+		json_array_append_new(lingering,
+				      json_pack("[s,I]", en->fold, (json_int_t)en->row.rev));
+		return store_resource_put(s->tx, &en->row, e);
+	}
+	r = settled_hook(s, en);
+	en->is_removed = en->is_done = true;
+	return r < 0 ? r : row_drop(s, en->fold, e);
+}
+
+/* lingering: NULL when the nodes have confirmed. */
+static int
+settle_touched(struct arm_snapshot *s, const json_t *touched, json_t *lingering, struct err *e)
 {
 	json_t *one;
 	size_t i;
@@ -419,21 +474,78 @@ settle_touched(struct arm_snapshot *s, const json_t *touched, struct err *e)
 		int64_t rev = json_integer_value(json_array_get(one, 1));
 		struct entry *en = f ? entry_get(s, f) : NULL;
 
+		if (r < 0)
+			break;
 		if (!en || !en->exists || en->row.rev != rev)
 			continue; /* gone, or a later write goes on with it */
-		if (en->row.state == STORE_UPDATING)
+		if (en->row.state == STORE_DELETING || en->row.state == STORE_GONE) {
+			entry_edit(s, en, false);
+			r = settle_deleting(s, en, lingering, e);
+		} else if (en->row.state == STORE_UPDATING) {
 			en->row.state = STORE_SUCCEEDED;
-		else if (en->row.state != STORE_DELETING)
-			continue;
-		entry_edit(s, en, false);
-		if (r == 0)
+			entry_edit(s, en, false);
 			r = settled_hook(s, en);
-		if (r == 0 && en->row.state == STORE_DELETING) {
-			en->is_removed = en->is_done = true;
-			r = row_drop(s, en->fold, e);
 		}
 	}
 	return r;
+}
+
+/* Goes on where an operation ended before the nodes had confirmed. */
+static int
+linger(struct arm_snapshot *s, const struct store_operation *of, const json_t *waits, json_t *rows,
+       struct err *e)
+{
+	json_t *d = json_pack("{s:O, s:O}", "touched", rows, "waits", waits);
+	AUTO_FREE char *text = json_dumps(d, JSON_COMPACT);
+	const struct store_operation op = {
+		.id = guid_new(s->arena),
+		.sub = of->sub,
+		.target = of->target,
+		.what = "linger",
+		.caller = "system",
+		.detail = text,
+		.status = STORE_OP_LINGERING,
+		.created_us = s->now_us,
+		.deadline_us = INT64_MAX,
+	};
+
+	json_decref(d);
+	return store_operation_put(s->tx, &op, e);
+}
+
+static int
+settle_changes(struct arm_snapshot *s, const struct store_operation *op, json_t *behind,
+	       struct err *e)
+{
+	json_t *d = json_loads(op->detail, 0, NULL), *rows = json_array();
+	const json_t *waits = json_object_get(d, "waits");
+	bool holds = waits_hold(s->engine, s->tx, s->arena, waits, s->now_us, behind);
+	int r = settle_touched(s, json_object_get(d, "touched"), holds ? rows : NULL, e);
+
+	if (r == 0)
+		r = rows_write(s, false, e);
+	if (r == 0 && json_array_size(rows))
+		r = linger(s, op, waits, rows, e);
+	json_decref(rows);
+	json_decref(d);
+	return r;
+}
+
+static json_t *
+settle_result(const struct store_operation *op, json_t *behind)
+{
+	json_t *result;
+
+	if (op->status == STORE_OP_FAILED)
+		return json_pack(
+			"{s:s, s:{s:s, s:s}}", "status", "Failed", "error", "code",
+			"OperationInterrupted", "message",
+			"The controller was restarted before the nodes answered. Ask again.");
+	result = json_pack("{s:s}", "status", "Succeeded");
+	if (json_array_size(behind))
+		json_object_set_new(result, "properties",
+				    json_pack("{s:O}", "nodesBehind", behind));
+	return result;
 }
 
 static int
@@ -444,45 +556,27 @@ settle_one(struct store_tx *tx, void *arg, struct err *e)
 	AUTO_OVERLAY o;
 	struct arm_snapshot s;
 	struct store_operation op;
-	json_t *d, *behind = json_array(), *result = json_pack("{s:s}", "status", "Succeeded");
-	char *text;
+	json_t *behind, *result;
+	AUTO_FREE char *text = NULL;
 	int r;
 
 	snapshot_init(&s, &o, w->en, tx, &w->arena, NULL, &refusal, w->now_us);
 	r = store_operation_get(tx, &w->arena, w->id, &op, e);
-	if (r <= 0 || op.status != STORE_OP_RUNNING) {
-		json_decref(behind);
-		json_decref(result);
+	if (r <= 0 || (op.status != STORE_OP_RUNNING && op.status != STORE_OP_LINGERING))
 		return r;
-	}
-	d = json_loads(op.detail, 0, NULL);
-	op.status = STORE_OP_SUCCEEDED;
+	behind = json_array();
+	r = 0;
+	op.status = strcmp(op.what, "action") ? STORE_OP_SUCCEEDED : STORE_OP_FAILED;
 	op.finished_us = w->now_us;
-	if (!strcmp(op.what, "action")) {
-		json_decref(result);
-		op.status = STORE_OP_FAILED;
-		result = json_pack(
-			"{s:s, s:{s:s, s:s}}", "status", "Failed", "error", "code",
-			"OperationInterrupted", "message",
-			"The controller was restarted before the nodes answered. Ask again.");
-		r = 0;
-	} else {
-		waits_hold(w->en, tx, &w->arena, json_object_get(d, "waits"), w->now_us, behind);
-		r = settle_touched(&s, json_object_get(d, "touched"), e);
-		if (r == 0)
-			r = rows_write(&s, false, e);
-		if (json_array_size(behind))
-			json_object_set_new(result, "properties",
-					    json_pack("{s:O}", "nodesBehind", behind));
-	}
+	if (op.status == STORE_OP_SUCCEEDED)
+		r = settle_changes(&s, &op, behind, e);
+	result = settle_result(&op, behind);
 	text = json_dumps(result, JSON_COMPACT);
 	op.result = text;
 	if (r == 0)
 		r = store_operation_put(tx, &op, e);
-	free(text);
 	json_decref(behind);
 	json_decref(result);
-	json_decref(d);
 	return r;
 }
 

@@ -140,7 +140,7 @@ entry_load(struct arm_snapshot *s, struct entry *en)
 		.etag = en->row.etag,
 		.rev = en->row.rev,
 		.is_updating = en->row.state == STORE_UPDATING,
-		.is_deleting = en->row.state == STORE_DELETING,
+		.is_deleting = en->row.state == STORE_DELETING || en->row.state == STORE_GONE,
 		.body = json_loads(en->row.body, 0, NULL),
 		.hidden = json_loads(en->row.hidden, 0, NULL),
 	};
@@ -187,7 +187,7 @@ entry_now(const struct entry *en)
 		return NULL;
 	if (en->is_edited)
 		return &en->want;
-	return en->exists ? &en->have : NULL;
+	return en->exists && en->row.state != STORE_GONE ? &en->have : NULL;
 }
 
 void

@@ -17,3 +17,6 @@ int seal_open(const uint8_t key[SEAL_KEY_SIZE], const char *where, const void *p
 
 /* migrate.c: brings the schema to the newest version inside one transaction. */
 int migrate(sqlite3 *db, struct err *e);
+
+/* The connection behind a transaction, for tests of what SQLite does to it. */
+sqlite3 *tx_handle(struct store_tx *tx);

@@ -19,6 +19,7 @@ struct store_tx {
 	struct map stmts; /* const char ** (address of text) -> sqlite3_stmt * */
 	struct store_tx *next_free;
 	bool is_housekeeping; /* scans are its business */
+	bool is_open;         /* a transaction was begun and must still be there */
 };
 
 struct job {
@@ -110,6 +111,20 @@ conn_close(struct store_tx *tx)
 	sqlite3_close(tx->db);
 }
 
+/* A full disk or a failed write may roll the whole transaction back under us; every statement
+ * after that would be a transaction of its own. */
+static bool
+is_lost(const struct store_tx *tx)
+{
+	return tx->is_open && sqlite3_get_autocommit(tx->db);
+}
+
+sqlite3 *
+tx_handle(struct store_tx *tx)
+{
+	return tx->db;
+}
+
 /* --- statements -------------------------------------------------------------------------------- */
 
 /* fmt, one letter per parameter: t text or NULL, i int64_t, b pointer and size_t. */
@@ -162,6 +177,10 @@ step(struct store_tx *tx, sqlite3_stmt *st, struct err *e)
 
 	if (!st)
 		return -EIO;
+	if (is_lost(tx)) {
+		finish(tx, st);
+		return err_set(e, -EAGAIN, "store: the transaction was rolled back");
+	}
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		return 1;
@@ -243,6 +262,10 @@ job_run(struct store_tx *tx, struct job *j)
 
 	if (r == 0)
 		r = j->fn(tx, j->arg, j->e);
+	if (is_lost(tx)) {
+		j->result = err_set(j->e, -EAGAIN, "store: the transaction was rolled back");
+		return;
+	}
 	if (r < 0 && exec(tx, "ROLLBACK TO one", &e) < 0)
 		r = err_set(j->e, -EAGAIN, "%s", e.text);
 	if (exec(tx, "RELEASE one", &e) < 0 && r >= 0)
@@ -250,6 +273,8 @@ job_run(struct store_tx *tx, struct job *j)
 	j->result = r;
 }
 
+/* One transaction: what is lost in one job is lost in those before it, and those after it must not
+ * begin one of their own. */
 static void
 batch_run(struct store *s, struct job *jobs)
 {
@@ -261,12 +286,18 @@ batch_run(struct store *s, struct job *jobs)
 		jobs_fail(jobs, -EAGAIN, &e);
 		return;
 	}
-	for (struct job *j = jobs; j; j = j->next)
+	tx->is_open = true;
+	for (struct job *j = jobs; j && !is_lost(tx); j = j->next)
 		job_run(tx, j);
-	r = exec(tx, "COMMIT", &e);
+	if (is_lost(tx))
+		r = err_set(&e, -EAGAIN, "store: the transaction was rolled back");
+	tx->is_open = false;
+	if (r == 0)
+		r = exec(tx, "COMMIT", &e);
 	if (r < 0) {
 		jobs_fail(jobs, -EAGAIN, &e);
-		exec(tx, "ROLLBACK", NULL);
+		if (!sqlite3_get_autocommit(tx->db))
+			exec(tx, "ROLLBACK", NULL);
 	}
 }
 
@@ -851,14 +882,14 @@ store_operation_get(struct store_tx *tx, struct arena *a, const char *id,
 }
 
 int
-store_operation_running(struct store_tx *tx, struct arena *a, size_t limit,
-			struct store_operation **ret, size_t *n, struct err *e)
+store_operation_list(struct store_tx *tx, struct arena *a, enum store_op_status status,
+		     size_t limit, struct store_operation **ret, size_t *n, struct err *e)
 {
 	struct rows rows = { .a = a, .size = sizeof(**ret) };
 	sqlite3_stmt *st = query(tx, e,
 				 "SELECT " OP_COLS " FROM operation INDEXED BY operation_open"
-				 " WHERE status=0 ORDER BY created_us LIMIT ?",
-				 "i", (int64_t)limit);
+				 " WHERE status=? ORDER BY created_us LIMIT ?",
+				 "ii", (int64_t)status, (int64_t)limit);
 	int r;
 
 	while ((r = step(tx, st, e)) > 0)
@@ -1143,6 +1174,7 @@ rev_next(struct store_tx *tx, const char *node, int64_t *ret, struct err *e)
 static bool
 object_is_same(const struct store_object *old, const struct store_object *o)
 {
+	assert(old->owner); /* NOT NULL in the schema */
 	if (strcmp(old->owner, o->owner) != 0)
 		return false;
 	return old->body && o->body ? !strcmp(old->body, o->body) : old->body == o->body;

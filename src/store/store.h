@@ -44,7 +44,8 @@ uint64_t store_scanned_rows(struct store *s);
 
 /* --- resources: one row per top-level resource, its children inside body --------------------- */
 
-enum store_state { STORE_SUCCEEDED, STORE_UPDATING, STORE_DELETING, STORE_FAILED };
+/* GONE: deleted for its owner, kept with its claims until the last live node has let go of it. */
+enum store_state { STORE_SUCCEEDED, STORE_UPDATING, STORE_DELETING, STORE_FAILED, STORE_GONE };
 
 struct store_resource {
 	const char *fold; /* id in lower case: the key */
@@ -129,7 +130,8 @@ int store_fact_put(struct store_tx *tx, const char *name, const char *value, str
 
 /* --- operations and events ------------------------------------------------------------------- */
 
-enum store_op_status { STORE_OP_RUNNING, STORE_OP_SUCCEEDED, STORE_OP_FAILED };
+/* LINGERING: nobody waits for it; it lets GONE rows go when the nodes have. */
+enum store_op_status { STORE_OP_RUNNING, STORE_OP_SUCCEEDED, STORE_OP_FAILED, STORE_OP_LINGERING };
 
 struct store_operation {
 	const char *id;     /* GUID */
@@ -146,8 +148,9 @@ struct store_operation {
 int store_operation_put(struct store_tx *tx, const struct store_operation *op, struct err *e);
 int store_operation_get(struct store_tx *tx, struct arena *a, const char *id,
 			struct store_operation *ret, struct err *e);
-int store_operation_running(struct store_tx *tx, struct arena *a, size_t limit,
-			    struct store_operation **ret, size_t *n, struct err *e);
+/* Oldest first. */
+int store_operation_list(struct store_tx *tx, struct arena *a, enum store_op_status status,
+			 size_t limit, struct store_operation **ret, size_t *n, struct err *e);
 /* Drops operations finished before, events older. */
 int store_prune(struct store_tx *tx, int64_t operations_before_us, int64_t events_before_us,
 		struct err *e);

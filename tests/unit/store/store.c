@@ -2,7 +2,7 @@
 #include "../test.h"
 
 #include "base/mem.h"
-#include "store/store.h"
+#include "store/internal.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -482,6 +482,117 @@ every_list_uses_an_index(void **state)
 	sqlite3_close(db);
 }
 
+/* --- a full disk -------------------------------------------------------------------------------------- */
+
+enum { CROWD = 16 };
+
+struct crowd {
+	struct fixture *f;
+	unsigned n_coming; /* about to queue */
+	bool fills;        /* the middle one runs into the end of the disk */
+	int result[CROWD];
+};
+
+struct one {
+	struct crowd *c;
+	int i;
+};
+
+static int
+crowd_wait(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct crowd *c = arg;
+
+	while (__atomic_load_n(&c->n_coming, __ATOMIC_ACQUIRE) < CROWD)
+		usleep(1000);
+	usleep(50000); /* now they all stand in one queue */
+	return 0;
+}
+
+static int
+fact_put(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct one *o = arg;
+	char name[32];
+
+	snprintf(name, sizeof(name), "crowd%d", o->i);
+	if (o->c->fills && o->i == CROWD / 2) {
+		AUTO_FREE char *big = mem_alloc((4 << 20) + 1);
+		int r;
+
+		memset(big, 'x', 4 << 20);
+		sqlite3_exec(tx_handle(tx), "PRAGMA max_page_count=1", NULL, NULL, NULL);
+		r = store_fact_put(tx, name, big, e);
+		assert_true(r < 0 && sqlite3_get_autocommit(tx_handle(tx)));
+		sqlite3_exec(tx_handle(tx), "PRAGMA max_page_count=1000000", NULL, NULL, NULL);
+		/* and a caller that does not look at the result cannot write past it */
+		assert_int_equal(store_fact_put(tx, "beyond", "1", e), -EAGAIN);
+		return r;
+	}
+	return store_fact_put(tx, name, "1", e);
+}
+
+static int
+fact_count(struct store_tx *tx, void *arg, struct err *e)
+{
+	bool *has = arg;
+	AUTO_ARENA a = { 0 };
+	const char *v;
+
+	for (int i = 0; i < CROWD; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "crowd%d", i);
+		has[i] = store_fact_get(tx, &a, name, &v, e) == 1;
+	}
+	return 0;
+}
+
+static void *
+crowd_one(void *arg)
+{
+	struct one *o = arg;
+
+	__atomic_add_fetch(&o->c->n_coming, 1, __ATOMIC_RELEASE);
+	o->c->result[o->i] = store_write(o->c->f->s, fact_put, o, NULL);
+	return NULL;
+}
+
+static void *
+crowd_first(void *arg)
+{
+	struct crowd *c = arg;
+
+	store_write(c->f->s, crowd_wait, c, NULL);
+	return NULL;
+}
+
+static void
+what_was_answered_is_what_is_stored_on_a_full_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd c = { .f = f, .fills = true };
+	struct one ones[CROWD];
+	pthread_t first, t[CROWD];
+	bool has[CROWD] = { 0 };
+
+	assert_int_equal(pthread_create(&first, NULL, crowd_first, &c), 0);
+	for (int i = 0; i < CROWD; i++) {
+		ones[i] = (struct one){ &c, i };
+		assert_int_equal(pthread_create(&t[i], NULL, crowd_one, &ones[i]), 0);
+	}
+	for (int i = 0; i < CROWD; i++)
+		pthread_join(t[i], NULL);
+	pthread_join(first, NULL);
+	assert_true(c.result[CROWD / 2] < 0);
+	assert_int_equal(store_read(f->s, fact_count, has, NULL), 0);
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(has[i], c.result[i] == 0);
+	/* and the next batch is an ordinary one */
+	c.fills = false;
+	assert_int_equal(store_write(f->s, fact_put, &ones[CROWD / 2], NULL), 0);
+}
+
 int
 main(void)
 {
@@ -497,6 +608,7 @@ main(void)
 		CASE(parallel_writers_lose_nothing),
 		CASE(a_commit_survives_kill),
 		CASE(every_list_uses_an_index),
+		CASE(what_was_answered_is_what_is_stored_on_a_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
