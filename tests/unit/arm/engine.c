@@ -18,6 +18,7 @@ struct fixture {
 	struct arm_response resp;
 	bool is_done;
 	char woken[64];
+	int converge_ms, live_ms;
 };
 
 /* "w": may everything; "r": may read; "n": sees nothing. */
@@ -77,7 +78,8 @@ start(struct fixture *f)
 		.auth = { NULL, authenticate, may, sees },
 		.base_url = "https://h",
 		.providers = providers,
-		.converge_ms = 60000,
+		.converge_ms = f->converge_ms ? f->converge_ms : 60000,
+		.live_ms = f->live_ms,
 		.node_changed = node_changed,
 		.node_changed_ctx = f,
 	};
@@ -585,6 +587,76 @@ an_operation_waits_for_live_nodes_and_survives_a_restart(void **state)
 	assert_int_equal(ask(f, ARM_GET, BOX "b1", NULL), 404);
 }
 
+/* Three boxes at most: the fourth shows whether a number was given back. */
+static void
+a_deletion_at_its_deadline_keeps_its_claims(void **state)
+{
+	struct fixture *f = *state;
+	const char *cursor, *op;
+	json_t *j;
+
+	stop(f);
+	f->converge_ms = 1;
+	start(f);
+	group(f);
+	box(f, "b1", LEN);
+	box(f, "b2", "{}");
+	box(f, "b3", "{}");
+	cursor = poll(f, "", &j); /* live from here on, and silent */
+	json_decref(j);
+	assert_int_equal(ask(f, ARM_DELETE, BOX "b1", NULL), 202);
+	op = arena_strdup(&f->arena, header(f, "Location") + strlen("https://h"));
+	op = arena_strndup(&f->arena, op, strcspn(op, "?"));
+	do {
+		arm_tick(f->en);
+	} while (ask(f, ARM_GET, op, NULL) == 202);
+	assert_int_equal(f->resp.status, 204);
+	/* nobody sees it, nobody gets what it had */
+	assert_int_equal(ask(f, ARM_GET, BOX "b1", NULL), 404);
+	assert_int_equal(ask(f, ARM_DELETE, BOX "b1", NULL), 204);
+	assert_int_equal(ask(f, ARM_PATCH, BOX "b1", "{\"tags\":{\"a\":\"b\"}}"), 404);
+	assert_int_equal(ask(f, ARM_GET, G "/providers/Example.Things/boxes", NULL), 200);
+	assert_int_equal(json_array_size(arm_at(f->resp.body, "value")), 2);
+	assert_int_equal(ask(f, ARM_PUT, BOX "b4", "{\"location\":\"x\"}"), 409);
+	assert_string_equal(code(f), "NoNumberLeft");
+	stop(f);
+	start(f); /* also after a restart */
+	arm_tick(f->en);
+	assert_int_equal(ask(f, ARM_PUT, BOX "b4", "{\"location\":\"x\"}"), 409);
+	cursor = poll(f, cursor, &j);
+	json_decref(j);
+	report(f, cursor);
+	box(f, "b4", "{}");
+	assert_int_equal(arm_int(f->resp.body, "properties.number", 0), 1);
+}
+
+static void
+the_name_of_what_lingers_is_not_free(void **state)
+{
+	struct fixture *f = *state;
+	json_t *j;
+
+	stop(f);
+	f->converge_ms = 1;
+	f->live_ms = 300;
+	start(f);
+	group(f);
+	box(f, "b1", LEN);
+	poll(f, "", &j);
+	json_decref(j);
+	assert_int_equal(ask(f, ARM_DELETE, BOX "b1", NULL), 202);
+	do {
+		arm_tick(f->en);
+	} while (ask(f, ARM_GET, BOX "b1", NULL) == 200);
+	assert_int_equal(ask(f, ARM_PUT, BOX "b1", "{\"location\":\"x\"}"), 409);
+	assert_string_equal(code(f), "AnotherOperationInProgress");
+	/* a node that is not live any more must reconcile before it forwards: nobody waits for it */
+	do {
+		arm_tick(f->en);
+	} while (ask(f, ARM_PUT, BOX "b1", "{\"location\":\"x\"}") == 409);
+	assert_int_equal(f->resp.status, 201);
+}
+
 static void
 a_question_goes_to_the_node_and_back(void **state)
 {
@@ -665,6 +737,8 @@ main(void)
 		CASE(lists_are_paged),
 		CASE(tags_are_patched),
 		CASE(an_operation_waits_for_live_nodes_and_survives_a_restart),
+		CASE(a_deletion_at_its_deadline_keeps_its_claims),
+		CASE(the_name_of_what_lingers_is_not_free),
 		CASE(a_question_goes_to_the_node_and_back),
 		CASE(a_full_compile_equals_what_is_stored),
 		CASE(a_group_goes_with_all_that_is_in_it),
