@@ -189,7 +189,8 @@ def changes_bandwidth(lab):
         with open(path, "w", encoding="ascii") as f:
             json.dump(config, f)
         os.kill(lab.cloud.pid_of(node, "edged"), signal.SIGHUP)
-    tap.expect([s.lost() for s in streams] == [0, 0, 0], "packets lost")
+    lost = [s.lost() for s in streams]
+    tap.expect(lost == [0, 0, 0], f"lost {lost}")
     tap.expect([lab.session(e, lab.one)["established"] for e in ("edge-a", "edge-b")] == before,
                "a session was reset")
 
