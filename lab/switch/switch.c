@@ -518,7 +518,7 @@ switch_start(struct labswitch *w, const char *socket_path, char **trunks, int n_
 	w->capture.fd = -1;
 	libbpf_set_print(log_nothing);
 	w->object = bpf_object__open_mem(switch_object, sizeof(switch_object), NULL);
-	if (!w->object || (r = bpf_object__load(w->object)) < 0)
+	if (!w->object || bpf_object__load(w->object) < 0)
 		return err_errno(e, "load the program");
 	w->program = bpf_program__fd(bpf_object__find_program_by_name(w->object, "labswitch"));
 	w->ifs = map_fd(w, "ifs");

@@ -406,10 +406,11 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 	   const char *path)
 {
 	bool keeps = p->flags & (ARM_KEEP | ARM_SECRET);
-	bool stays = keeps || p->kind == ARM_CHILDREN || (p->flags & ARM_FIXED && !p->def);
+	bool stays = !in && have &&
+		     (keeps || p->kind == ARM_CHILDREN || (p->flags & ARM_FIXED && !p->def));
 	json_t *v;
 
-	if (p->flags & ARM_READ_ONLY)
+	if (p->flags & ARM_READ_ONLY || stays)
 		v = json_incref((json_t *)have);
 	else if (in && json_is_null(in)) /* says so: gone, or back to the default */
 		v = p->kind == ARM_CHILDREN && keeps ? json_incref((json_t *)have)
@@ -418,8 +419,6 @@ merge_prop(struct merge *m, const struct arm_prop *p, const json_t *in, const js
 		v = NULL;
 	else if (in)
 		v = merge_value(m, p, in, have, path);
-	else if (have && stays)
-		v = json_incref((json_t *)have);
 	else if (p->kind == ARM_OBJECT && p->props && (have || p->def)) /* its kept parts stay */
 		v = merge_props(m, p->props, NULL, have, path);
 	else

@@ -306,6 +306,7 @@ edge_apply(void *self, const struct node_object *from, const struct node_object 
 {
 	struct edge *x = self;
 
+	assert(from || to);
 	if (to && to->kind != NODE_SELF && !fabric_self(x->fabric))
 		return err_set(e, -ENOENT, "the node object is not applied");
 	switch ((from ? from : to)->kind) {

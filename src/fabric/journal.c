@@ -389,15 +389,17 @@ journal_append(struct journal *j, enum journal_cause cause, int64_t utc_us,
 	int x;
 
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(list, reading_json(&r[i]));
+		if (json_array_append_new(list, reading_json(&r[i])) < 0) {
+			json_decref(list);
+			return err_set(e, -EINVAL, "journal: a key is not UTF-8");
+		}
 	memcpy(before, j->previous, sizeof(before));
+	/* takes the list, also when it fails */
 	entry = json_pack("{sssIsIsssoss}", "boot", j->boot, "sequence",
 			  (json_int_t)j->sequence + 1, "time", (json_int_t)utc_us, "cause",
 			  causes[cause], "readings", list, "previous", j->previous);
-	if (!entry) {
-		json_decref(list);
-		return err_set(e, -EINVAL, "journal: a key is not UTF-8");
-	}
+	if (!entry)
+		return err_set(e, -EINVAL, "journal: the boot id is not UTF-8");
 	x = entry_sign(j, entry, e);
 	text = x == 0 ? json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(entry);

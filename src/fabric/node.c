@@ -566,11 +566,14 @@ check_object(struct node_object *o, struct err *e)
 static int
 read_body(struct node_object *o, const json_t *body, struct err *e)
 {
+	const struct field *fields;
 	const char *names[24];
 	unsigned n = 0;
 	int r;
 
-	for (const struct field *f = fields_of[o->kind]; f->name; f++)
+	assert(o->kind < NODE_KINDS);
+	fields = fields_of[o->kind];
+	for (const struct field *f = fields; f->name; f++)
 		names[n++] = f->name;
 	assert(n < COUNT(names));
 	names[n] = NULL;
@@ -579,7 +582,7 @@ read_body(struct node_object *o, const json_t *body, struct err *e)
 	if ((r = check_members(body, names, e)) < 0)
 		return err_wrap(e, r, "body");
 	set_defaults(o);
-	for (const struct field *f = fields_of[o->kind]; f->name; f++) {
+	for (const struct field *f = fields; f->name; f++) {
 		const json_t *v = json_object_get(body, f->name);
 
 		if (!v && f->is_required)

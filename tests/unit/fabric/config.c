@@ -47,6 +47,7 @@ on_change(void *arg, const struct node_object *from, const struct node_object *t
 	struct seen *s = arg;
 	size_t n = strlen(s->text);
 
+	assert(from || to);
 	snprintf(s->text + n, sizeof(s->text) - n, "%c%s ",
 		 from && to ? '~'
 		 : to       ? '+'

@@ -96,14 +96,10 @@ test_yaml(void **state)
 static void
 test_yaml_refusals(void **state)
 {
+	static const char deep[] = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"
+				   "]]]]]]]]]]]]]]]]]]]]";
 	static const char *const bad[] = {
-		"a: 1\na: 2\n",
-		"a: &x 1\nb: *x\n",
-		"a: !!int 1\n",
-		"a: [1\n",
-		"",
-		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"
-		"]]]]]]]]]]]]]]]]]]]]"
+		"a: 1\na: 2\n", "a: &x 1\nb: *x\n", "a: !!int 1\n", "a: [1\n", "", deep,
 	};
 
 	for (unsigned i = 0; i < COUNT(bad); i++) {
