@@ -6,4 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With _FORTIFY_SOURCE glibc makes it a macro for clang, which poisons no macros. */
+#undef sprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf atoi atol strtok gets
