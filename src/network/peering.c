@@ -192,29 +192,33 @@ peering_vnet_overlap(struct arm_snapshot *s, const json_t *peering, const struct
 	return 0;
 }
 
-/* A domain keeps its number for the circuit's life; made anew, it gets the next generation, so
- * that packets under way for the old one miss it. */
+/* A domain keeps its number for the circuit's life; made anew, it gets the number's next generation,
+ * so that packets under way for the old one miss it. */
 static int
 number_ensure(struct arm_plan *p, struct arm_resource *circuit, const char *peering)
 {
 	const char *path = arena_printf(p->s->arena, "domains.%s", peering);
 	json_t *d = arm_at(circuit->hidden, path);
-	uint64_t number;
+	uint32_t number, generation;
+	int r = 0;
 
 	if (json_is_object(d)) {
 		if (!arm_bool(d, "isLive", false))
-			json_object_set_new(d, "generation",
-					    json_integer((arm_int(d, "generation", 0) + 1) %
-							 (FABRIC_GENERATION_MAX + 1)));
+			r = fabric_generation_next(p, (uint32_t)arm_int(d, "number", 0),
+						   &generation);
+		if (r < 0)
+			return r;
+		if (!arm_bool(d, "isLive", false))
+			json_object_set_new(d, "generation", json_integer(generation));
 		json_object_set_new(d, "isLive", json_true());
 		return 0;
 	}
-	if (arm_claim_number(p, circuit->id, CLAIM_FABRIC_NUMBER, 1, FABRIC_NUMBER_MAX, &number) <
-	    0)
-		return arm_refuse(p->s->error, 409, "Conflict", "No fabric number is left.");
+	r = fabric_number_take(p, circuit->id, &number, &generation);
+	if (r < 0)
+		return r;
 	arm_set(circuit->hidden, path,
-		json_pack("{s:I, s:i, s:b}", "number", (json_int_t)number, "generation", 0,
-			  "isLive", 1));
+		json_pack("{s:I, s:I, s:b}", "number", (json_int_t)number, "generation",
+			  (json_int_t)generation, "isLive", 1));
 	return 0;
 }
 

@@ -36,6 +36,15 @@ const struct catalogue *network_catalogue(const struct arm_snapshot *s);
 /* Id (as created) of who holds a claim; NULL: nobody. */
 const char *claim_holder(struct arm_snapshot *s, const char *space, const char *value);
 
+/* ---- fabric numbers (number.c) ---- */
+
+/* A number for a domain or a VNet, claimed for owner (NULL: the plan's aggregate), and the generation
+ * under which it is used: never the one under which it was used last. Refuses when none is left. */
+int fabric_number_take(struct arm_plan *p, const char *owner, uint32_t *ret,
+		       uint32_t *ret_generation);
+/* The next generation of a number that its owner keeps. */
+int fabric_generation_next(struct arm_plan *p, uint32_t number, uint32_t *ret);
+
 /* ---- values in bodies ---- */
 
 json_t *json_textf(const char *fmt, ...) PRINTF(1, 2);

@@ -170,13 +170,16 @@ space_check_links(struct arm_plan *p, const struct prefix *space, size_t n_space
 static int
 vnet_number_ensure(struct arm_plan *p)
 {
-	uint64_t number;
+	uint32_t number, generation;
+	int r;
 
 	if (vnet_number(p->want))
 		return 0;
-	if (arm_claim_number(p, NULL, CLAIM_FABRIC_NUMBER, 1, FABRIC_NUMBER_MAX, &number) < 0)
-		return arm_refuse(p->s->error, 409, "Conflict", "No fabric number is left.");
-	json_object_set_new(p->want->hidden, "number", json_integer((json_int_t)number));
+	r = fabric_number_take(p, NULL, &number, &generation);
+	if (r < 0)
+		return r;
+	json_object_set_new(p->want->hidden, "number", json_integer(number));
+	json_object_set_new(p->want->hidden, "generation", json_integer(generation));
 	arm_set(p->want->body, "properties.resourceGuid", json_string(arm_new_guid(p)));
 	return 0;
 }
@@ -294,8 +297,9 @@ vnet_body(const struct arm_resource *r)
 				      json_pack("{s:s, s:s}", "name", arm_str(subnet, "name", ""),
 						"prefix",
 						arm_str(subnet, "properties.addressPrefix", "")));
-	return json_pack("{s:I, s:i, s:O, s:o, s:s}", "number", (json_int_t)vnet_number(r),
-			 "generation", 0, "addressPrefixes",
+	return json_pack("{s:I, s:I, s:O, s:o, s:s}", "number", (json_int_t)vnet_number(r),
+			 "generation", (json_int_t)arm_int(r->hidden, "generation", 0),
+			 "addressPrefixes",
 			 arm_at(r->body, "properties.addressSpace.addressPrefixes"), "subnets",
 			 subnets, "resourceId", r->id);
 }

@@ -549,6 +549,24 @@ do_let(struct run *t, const char *rest)
 }
 
 /* For whoever looks into a failure. */
+static int
+rewind_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	uint64_t first;
+
+	return store_claim_number(tx, arg, 1, 1, &first, e);
+}
+
+/* Numbers of a space are given from the first one again, as after a whole round. */
+static void
+do_rewind(struct run *t, char *space)
+{
+	struct err e = { 0 };
+
+	if (store_write(t->store, rewind_run, space, &e) < 0)
+		fail_msg("rewind %s: %s", space, e.text);
+}
+
 static void
 dump(struct run *t)
 {
@@ -599,6 +617,8 @@ do_line(struct run *t, const char *raw)
 		do_let(t, rest);
 	} else if (!strcmp(word, "settle")) {
 		settle(t);
+	} else if (!strcmp(word, "rewind")) {
+		do_rewind(t, arena_strdup(&t->arena, arg));
 	} else if (!strcmp(word, "nodes") || !strcmp(word, "changes")) {
 		print_nodes(t, !strcmp(word, "changes"));
 	} else if (!strcmp(word, "answer")) {
