@@ -8,8 +8,9 @@ import signal
 import time
 
 import orders
-from cloud import Capture, gre_keys
+from cloud import Capture, gre_keys_by_way
 from customer import ping
+from leftovers import Footprint
 from measure import Flow, RouteWatch, iperf, port_arriving_at, port_over
 from netns import LabError, wait_for
 from routers import Bird
@@ -35,6 +36,8 @@ def bring_up(story, world):
     story.sent("wayleave up" + (" --static DIR" if world.is_static else ""))
     world.start()
     story.seen(world.cloud.process.output())
+    if not world.is_static:
+        world.empty_store = world.cloud.store()
     contoso = world.tenant(1, "contoso")
     story.say("A customer, contoso: two FRR routers (ce1, ce2), a LAN 192.168.10.0/24 with one host "
               "behind them, and two virtual machines on host-1, each a network namespace.")
@@ -152,17 +155,22 @@ def captures(story, tenant):
             for node in ("edge-a", "edge-b", "host-1")}
     ping(tenant.site.pc, plan.vm(0), 10, 0.05)
     ping(tenant.vms[0].ns, plan.pc, 10, 0.05)
-    keys = {node: gre_keys(tap.stop()) for node, tap in taps.items()}
-    # Everything that goes to or comes from a host is on its port; the number says whose key it is.
-    numbers = {k >> 12 for node in keys for k in keys[node]}
-    story.sent("tcpdump -i host-1 ip proto 47     (in the fabric)")
-    story.table(["PORT", "GRE KEY", "NUMBER", "PACKETS"],
-                [(node, f"0x{k:08x}", k >> 12, n) for node in keys for k, n in sorted(keys[node].items())])
-    story.check(len(numbers) == 2, "two keys: the VNet's towards the host, the domain's towards the edge",
-                str(keys))
-    if tenant.world.is_static:
-        story.check(numbers == {tenant.order.domain, tenant.order.vnet},
-                    f"VNet {tenant.order.vnet}, domain {tenant.order.domain}", str(keys))
+    keys = {node: gre_keys_by_way(tap.stop()) for node, tap in taps.items()}
+    domain, vnet = tenant.numbers()
+    # On a host's port is all that goes to it and comes from it, on an edge's its own part of that.
+    story.sent("tcpdump -i host-1 ip proto 47     (in the fabric; the same on edge-a and edge-b)")
+    story.table(["PORT", "FROM", "TO", "GRE KEY", "NUMBER", "PACKETS"],
+                [(port, *way, f"0x{k:08x}", k >> 12, n) for port, ways in keys.items()
+                 for way, k, n in sorted((w, k, n) for w, ks in ways.items() for k, n in ks.items())])
+    ways = {}
+    for by_way in keys.values():
+        for (source, target), found in by_way.items():
+            ways.setdefault((source == "host-1", target == "host-1"), set()).update(k >> 12 for k in found)
+    story.check(ways.get((False, True)) == {vnet}, f"towards the host: the VNet's key, number {vnet}, "
+                "and no other", str(keys))
+    story.check(ways.get((True, False)) == {domain}, f"towards the edges: the domain's key, number {domain}, "
+                "and no other", str(keys))
+    story.check(set(ways) == {(False, True), (True, False)}, "and nothing between the edges", str(keys))
     ping_during = tenant.site.pc.start(["ping", "-n", "-i", "0.02", "-c", "200", plan.vm(0)],
                                        name=f"ping-{time.monotonic_ns()}")
     frames = []
@@ -282,15 +290,45 @@ def second_customer(story, world):
         story.check(result.lost == 0 and not result.strangers,
                     f"{result.name}: {result.received} of {result.sent} packets, none of the other's",
                     str(result.strangers))
-    # An address only one of them has: the other must not reach it.
-    only = str(plan.subnet[77])
-    first.vms[1].ns.ip(f"address add {only}/32 dev eth0")
-    seen = second.vms[1].ns.counters("eth0")[1]
-    received, _ = ping(second.site.pc, only, 3)
-    story.check(received == 0, f"{only} exists only behind contoso's VM: fabrikam gets no answer")
-    first.vms[1].ns.ip(f"address del {only}/32 dev eth0")
-    story.check(second.vms[1].ns.counters("eth0")[1] - seen <= 3, "and nothing strayed to its own VM")
+    is_apart(story, first, second)
     return second
+
+
+def is_apart(story, first, second):
+    """fabrikam's VM 2 is switched off; its address goes on living at contoso's."""
+    address, off = second.plan.vm(1), second.vms[1].ns
+    off.ip("link set eth0 down")
+    machines = [(t, vm) for t in (first, second) for vm in t.vms]
+
+    def counters():
+        return [vm.ns.counters("eth0") for _, vm in machines]
+
+    seen = settled(counters)
+    received, text = ping(second.site.pc, address, 3)
+    story.check(received == 0, f"fabrikam's VM 2 is switched off: {address} answers fabrikam's PC no more", text)
+    after = settled(counters)
+    strayed = [f"{t.name}'s {vm.address}: {[b - a for a, b in zip(*pair)]} (bytes, packets in; out)"
+               for (t, vm), *pair in zip(machines, seen, after)]
+    story.check(seen == after, "not one packet strayed to or from contoso's VM of that address, or any other",
+                "\n".join(strayed))
+    received, text = ping(first.site.pc, address, 3)
+    story.check(received == 3, "it answers contoso's own PC: 3 of 3", text)
+    off.ip("link set eth0 up", f"route replace default via {second.plan.subnet[1]}")
+
+
+def settled(read, seconds=0.5):
+    """What read() gives once it has given the same for a while: nothing is under way any more."""
+    since, value = time.monotonic(), read()
+
+    def is_settled():
+        nonlocal since, value
+        now = read()
+        if now != value:
+            since, value = time.monotonic(), now
+        return time.monotonic() - since >= seconds
+
+    wait_for("the counters rest", is_settled, 15)
+    return value
 
 
 # -- 7 --
@@ -443,22 +481,34 @@ def delete_all(story, world):
         story.check(left == [], f"no {noun} left", str(left))
     left = first.ask("cross-connection", "list")
     story.check(left == [], "no cross connection left", str(left))
-    for node in EDGES:
-        wait_for(f"{node} has no domain left", lambda n=node: not world.cloud.query(n, "status")["domains"], 15)
-    story.check(True, "no domain left on the edges")
+    for node, kinds in (*((edge, ("domains", "vnets")) for edge in EDGES), ("host-1", ("nics",))):
+        def is_empty(node=node, kinds=kinds):
+            state = world.cloud.query(node, "status")
+            return not any(state[kind] for kind in kinds)
+
+        wait_for(f"{node} has none of its {' and '.join(kinds)} left", is_empty, 15)
+    wait_for("host-1 has no VNet left", lambda: not world.cloud.node_objects("host-1", "vnet"), 15)
+    story.check(True, "no domain and no VNet left on the edges, no VNet and no NIC on the host")
+
+    def left_in_store():
+        return sorted(world.cloud.store() - world.empty_store)
+
+    try:
+        wait_for("the store is empty again", lambda: not left_in_store(), 15)
+    except LabError:
+        pass
+    left = left_in_store()
+    story.check(not left, "the controller's store holds what it held at the start: no resource but the "
+                "groups, no claim on a number or tag, no secret, no node's object",
+                "\n".join(map(str, left)))
 
 
 def end(story, world):
-    """Ends the cloud and looks for leftovers."""
-    instance = world.cloud.instance
+    """Ends the cloud, the customers and their routers, and looks for leftovers."""
+    footprint = Footprint(os.getpid(), world.box.dir, world.mounts_before, {world.box.watchdog.pid})
+    count = len(footprint.pids) - 2  # the story and its watchdog
     world.cloud.stop()
-    left = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                words = f.read().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if world.cloud.run_dir in words and int(pid) != os.getpid():
-            left.append(f"{pid} {words}")
-    story.check(not left, f"`wayleave down`: no process of \"{instance}\" is left", "\n".join(left))
+    world.box.close()
+    left = footprint.left()
+    story.check(not left, f"`wayleave down`: of {count} processes, {len(footprint.namespaces)} network "
+                          "namespaces and all mounts, nothing is left", "\n".join(left))

@@ -4,13 +4,16 @@ Everything (state, sockets, keys) is below the lab's directory, under an instanc
 so that it runs beside any other and leaves nothing.
 """
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 
 from netns import LabError, wait_for
 
+NODES = {1: "edge-a", 2: "edge-b", 11: "host-1"}  # by the last byte of the underlay address
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -112,6 +115,26 @@ class Cloud:
     def query(self, node, query, target=""):
         return self.ask("query", node, query, *([target] if target else []))
 
+    # -- what is kept on disk --
+
+    def node_objects(self, node, kind):
+        """{key: body}: what the controller last told a node, from the node's own copy."""
+        with open(os.path.join(self.state(node), "config.json"), encoding="utf-8") as f:
+            return {o["key"]: o["body"] for o in json.load(f)["objects"] if o["kind"] == kind}
+
+    def store(self):
+        """All that orders leave in the controller's store: resources (their groups excepted),
+        references, claims, secrets, the nodes' objects."""
+        path = os.path.join(self.state("controller"), "wayleave.db")
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+            return {(name, *row) for name, rows in (
+                ("resource", "SELECT id FROM resource WHERE type <> 'microsoft.resources/resourcegroups'"),
+                ("reference", "SELECT from_fold, to_fold FROM ref"),
+                ("claim", "SELECT space, value, owner FROM claim"),
+                ("secret", "SELECT owner, name FROM secret"),
+                ("object", "SELECT node, kind, key FROM node_object WHERE sealed IS NOT NULL"))
+                for row in db.execute(rows)}
+
     # -- processes of a node --
 
     def pid_of(self, node, daemon):
@@ -179,9 +202,11 @@ class Capture:
         return self.process.output()
 
 
-def gre_keys(text):
-    """{key: packets} of a tcpdump -v text."""
-    keys = {}
-    for found in re.findall(r"GREv0, Flags \[key present\], key=(0x[0-9a-f]+)", text):
-        keys[int(found, 16)] = keys.get(int(found, 16), 0) + 1
-    return keys
+def gre_keys_by_way(text):
+    """{(from node, to node): {key: packets}} of a tcpdump -v text."""
+    ways = {}
+    for source, target, key in re.findall(
+            r"10\.255\.0\.(\d+) > 10\.255\.0\.(\d+): GREv0, Flags \[key present\], key=(0x[0-9a-f]+)", text):
+        found = ways.setdefault((NODES[int(source)], NODES[int(target)]), {})
+        found[int(key, 16)] = found.get(int(key, 16), 0) + 1
+    return ways

@@ -2,7 +2,8 @@
 
 from cloud import Cloud
 from customer import Customer, Plan, Vm
-from netns import wait_for
+from leftovers import mounts
+from netns import LabError, wait_for
 from routers import Bird, Frr
 from static import Order, write
 
@@ -27,6 +28,17 @@ class Tenant:
             self.vms.append(Vm(world.box, f"{name}-vm{i + 1}", world.cloud.namespaces["host-1"],
                                device, self.plan.vm(i), self.plan.subnet,
                                self.order.mac(i)))
+
+    def numbers(self):
+        """(domain, VNet): their numbers in the fabric, as edge-a and host-1 know them."""
+        if self.world.is_static:
+            return self.order.domain, self.order.vnet
+        domain = self.world.cloud.node_objects("edge-a", "domain")[self.domain_key]["number"]
+        mine = [body["number"] for body in self.world.cloud.node_objects("host-1", "vnet").values()
+                if any(c["domain"] == domain for c in body.get("connections", []))]
+        if len(mine) != 1:
+            raise LabError(f"host-1: {len(mine)} VNets are connected to domain {domain}")
+        return domain, mine[0]
 
     def words(self, *words):
         """A command as this customer; the provider's commands as the provider."""
@@ -85,6 +97,7 @@ class World:
         self.box, self.is_static, self.instance = box, is_static, instance
         self.cloud = None
         self.tenants = []
+        self.mounts_before, self.empty_store = mounts(), set()
 
     def start(self):
         static = None
