@@ -39,6 +39,7 @@ token_make(struct nodes *n, struct store_tx *tx, struct arena *a, const char *na
 	*ret = arena_printf(a, "%s.%s", secret, pki_ca_hash(n->pki));
 	hash_text(secret, hash);
 	node.token_hash = hash;
+	node.token_csr = "";
 	node.token_until_us = utc_now_us() + TOKEN_HOURS * 3600LL * 1000000;
 	return store_node_put(tx, &node, e);
 }
@@ -131,19 +132,21 @@ struct enrol {
 	struct nodes *n;
 	struct arena arena;
 	const char *name, *secret, *csr;
-	bool is_renewal;
+	bool is_renewal, is_first_use;
 	char *pem;
 	const char *out, *cert;
 };
 
+/* A token is for one request: an answer that was lost may be asked for again. */
 static bool
-token_is_good(const struct store_node *node, const char *secret)
+token_is_good(const struct store_node *node, const char *secret, const char *csr_hash)
 {
 	char hash[65];
 
 	hash_text(secret, hash);
 	return strlen(node->token_hash) == 64 && !CRYPTO_memcmp(hash, node->token_hash, 64) &&
-	       utc_now_us() < node->token_until_us;
+	       utc_now_us() < node->token_until_us &&
+	       (!*node->token_csr || !strcmp(node->token_csr, csr_hash));
 }
 
 static int
@@ -151,12 +154,14 @@ enrol_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct enrol *w = arg;
 	struct store_node node;
-	char hash[65];
+	char hash[65], csr_hash[65];
 	int r = store_node_get(tx, &w->arena, w->name, &node, e);
 
+	hash_text(w->csr, csr_hash);
 	if (r < 0)
 		return r;
-	if (r == 0 || node.revoked || (!w->is_renewal && !token_is_good(&node, w->secret)))
+	if (r == 0 || node.revoked ||
+	    (!w->is_renewal && !token_is_good(&node, w->secret, csr_hash)))
 		return err_set(e, -EPERM,
 			       "the token is not good for this node, was used, or is too old");
 	free(w->pem);
@@ -164,9 +169,13 @@ enrol_run(struct store_tx *tx, void *arg, struct err *e)
 	r = pki_sign(w->n->pki, w->csr, w->name, &w->pem, hash, e);
 	if (r < 0)
 		return r;
+	/* Until the new one is used, we do not know that it has arrived: the one that was last used
+	 * stays good (find_run()). */
+	if (!*node.cert_before)
+		node.cert_before = node.cert;
 	node.cert = hash;
-	node.token_hash = "";
-	node.token_until_us = 0;
+	if (!w->is_renewal)
+		node.token_csr = csr_hash;
 	return store_node_put(tx, &node, e);
 }
 
@@ -235,7 +244,27 @@ find_run(struct store_tx *tx, void *arg, struct err *e)
 	int r = store_node_by_cert(tx, &w->arena, w->cert, &node, e);
 
 	w->out = r == 1 && !node.revoked ? node.name : NULL;
+	w->is_first_use = w->out && !strcmp(node.cert, w->cert) &&
+			  (*node.cert_before || *node.token_csr);
 	return MIN(r, 0);
+}
+
+/* The new certificate has arrived: the one before and the token are over. */
+static int
+first_use_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct enrol *w = arg;
+	struct store_node node;
+	int r = store_node_get(tx, &w->arena, w->out, &node, e);
+
+	if (r <= 0 || strcmp(node.cert, w->cert) != 0)
+		return MIN(r, 0);
+	node.cert_before = "";
+	if (*node.token_csr) {
+		node.token_hash = node.token_csr = "";
+		node.token_until_us = 0;
+	}
+	return store_node_put(tx, &node, e);
 }
 
 int
@@ -245,6 +274,8 @@ nodes_find(struct nodes *n, struct arena *a, const char *cert, const char **ret,
 	int r = store_read(n->store, find_run, &w, e);
 	bool hit = r == 0 && w.out;
 
+	if (hit && w.is_first_use)
+		r = store_write(n->store, first_use_run, &w, e);
 	if (hit)
 		*ret = arena_strdup(a, w.out);
 	arena_reset(&w.arena);

@@ -15,9 +15,10 @@ struct nodes {
 };
 
 struct arm_extension nodes_extension(struct nodes *n);
-/* {"node","token","csr"} -> {"certificate","ca"}; -EPERM when the token is not good. */
+/* {"node","token","csr"} -> {"certificate","ca"}; -EPERM when the token is not good. The same csr
+ * may come again within the token's hour, until the certificate is first used. */
 int nodes_enrol(struct nodes *n, const json_t *body, json_t **ret, struct err *e);
-/* A new certificate for a node that has one. */
+/* A new certificate for a node that has one; that one stays good until the new one is first used. */
 int nodes_renew(struct nodes *n, const char *node, const json_t *body, json_t **ret, struct err *e);
 /* Makes a token outside the API (wayleave-controld --enrolment-token). out lives in the arena. */
 int nodes_token(struct nodes *n, struct arena *a, const char *node, const char **ret,

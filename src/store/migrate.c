@@ -72,6 +72,10 @@ static const char *const steps[] = {
 	"CREATE INDEX usage.reading_at ON reading(node, at_us);"
 	"CREATE TABLE usage.reading_upto(node TEXT NOT NULL, boot TEXT NOT NULL,"
 	" upto INTEGER NOT NULL, PRIMARY KEY(node, boot)) WITHOUT ROWID;",
+
+	"ALTER TABLE node ADD COLUMN cert_before TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE node ADD COLUMN token_csr TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX node_cert_before ON node(cert_before);",
 };
 
 static int

@@ -1003,7 +1003,9 @@ store_event_list(struct store_tx *tx, struct arena *a, const char *sub, const ch
 
 /* --- nodes and their objects ---------------------------------------------------------------------------- */
 
-#define NODE_COLS "name, role, cert, token_hash, token_until_us, applied, seen_us, report, revoked"
+#define NODE_COLS \
+	"name, role, cert, token_hash, token_until_us, applied, seen_us, report, revoked," \
+	" cert_before, token_csr"
 
 static void
 node_row(struct arena *a, sqlite3_stmt *st, struct store_node *n)
@@ -1018,6 +1020,8 @@ node_row(struct arena *a, sqlite3_stmt *st, struct store_node *n)
 		.seen_us = sqlite3_column_int64(st, 6),
 		.report = text(a, st, 7),
 		.revoked = sqlite3_column_int(st, 8) != 0,
+		.cert_before = text(a, st, 9),
+		.token_csr = text(a, st, 10),
 	};
 }
 
@@ -1030,13 +1034,15 @@ or_empty(const char *t)
 int
 store_node_put(struct store_tx *tx, const struct store_node *n, struct err *e)
 {
-	return run(tx,
-		   query(tx, e,
-			 "INSERT OR REPLACE INTO node(" NODE_COLS ") VALUES(?,?,?,?,?,?,?,?,?)",
-			 "ttttiiiti", n->name, or_empty(n->role), or_empty(n->cert),
-			 or_empty(n->token_hash), n->token_until_us, n->applied, n->seen_us,
-			 n->report ? n->report : "{}", (int64_t)n->revoked),
-		   e);
+	return run(
+		tx,
+		query(tx, e,
+		      "INSERT OR REPLACE INTO node(" NODE_COLS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+		      "ttttiiitittt", n->name, or_empty(n->role), or_empty(n->cert),
+		      or_empty(n->token_hash), n->token_until_us, n->applied, n->seen_us,
+		      n->report ? n->report : "{}", (int64_t)n->revoked, or_empty(n->cert_before),
+		      or_empty(n->token_csr), or_empty(n->journal_key)),
+		e);
 }
 
 static int
@@ -1065,8 +1071,17 @@ int
 store_node_by_cert(struct store_tx *tx, struct arena *a, const char *cert, struct store_node *ret,
 		   struct err *e)
 {
+	int r = node_one(tx, a,
+			 query(tx, e, "SELECT " NODE_COLS " FROM node WHERE cert=? AND cert<>''",
+			       "t", cert),
+			 ret, e);
+
+	if (r)
+		return r;
 	return node_one(tx, a,
-			query(tx, e, "SELECT " NODE_COLS " FROM node WHERE cert=? AND cert<>''",
+			query(tx, e,
+			      "SELECT " NODE_COLS
+			      " FROM node WHERE cert_before=? AND cert_before<>''",
 			      "t", cert),
 			ret, e);
 }

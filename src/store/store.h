@@ -174,9 +174,12 @@ int store_event_list(struct store_tx *tx, struct arena *a, const char *sub, cons
 
 struct store_node {
 	const char *name;
-	const char *role;       /* "edge" or "host" */
-	const char *cert;       /* SHA-256 of the current certificate, hex; "" before enrolment */
+	const char *role; /* "edge" or "host" */
+	const char *cert; /* SHA-256 of the current certificate, hex; "" before enrolment */
+	/* The one before: still good until the current one is first used. "" for none. */
+	const char *cert_before;
 	const char *token_hash; /* of the unused enrolment token, hex; "" for none */
+	const char *token_csr;  /* SHA-256 of the request it was used for, "" for none yet */
 	int64_t token_until_us;
 	int64_t applied;    /* revision last reported, of the current epoch */
 	int64_t seen_us;    /* last poll or report */
@@ -186,6 +189,7 @@ struct store_node {
 int store_node_put(struct store_tx *tx, const struct store_node *n, struct err *e);
 int store_node_get(struct store_tx *tx, struct arena *a, const char *name, struct store_node *ret,
 		   struct err *e);
+/* By its current certificate, or the one before. */
 int store_node_by_cert(struct store_tx *tx, struct arena *a, const char *cert,
 		       struct store_node *ret, struct err *e);
 int store_node_list(struct store_tx *tx, struct arena *a, const char *after, size_t limit,
