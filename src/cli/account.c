@@ -30,14 +30,34 @@ copy_into(FILE *out, const char *path)
 	return r;
 }
 
+/* As a shell takes it: exported, so that what it starts sees it too. */
+static int
+print_exports(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &cap, f) > 0)
+		printf("%s%s", strchr(line, '=') && strncmp(line, "export ", 7) ? "export " : "",
+		       line);
+	if (line)
+		mem_wipe(line, cap);
+	free(line);
+	fclose(f);
+	return 0;
+}
+
 int
 account_env(struct cli *c)
 {
 	char path[PATH_MAX];
 	int r;
 
-	snprintf(path, sizeof(path), "%s/env", cli_home(c));
-	r = copy_into(stdout, path);
+	snprintf(path, sizeof(path), "%s/env", cli_client_home(c));
+	r = print_exports(path);
 	if (r == -ENOENT)
 		return cli_fail(
 			CLI_NOT_FOUND,
@@ -66,28 +86,46 @@ account_token(struct cli *c)
 }
 
 int
+account_bundle(const char *ca, const char *bundle, bool *ret_has_system, struct err *e)
+{
+	AUTO_FREE char *aside = mem_printf("%s.new", bundle);
+	const char *const *system = system_bundles;
+	FILE *out;
+	int r;
+
+	while (*system && access(*system, R_OK) != 0)
+		system++;
+	*ret_has_system = *system != NULL;
+	unlink(aside);
+	out = fopen(aside, "wxe");
+	if (!out)
+		return err_errno(e, "%s", bundle);
+	r = *system ? copy_into(out, *system) : 0;
+	if (r == 0)
+		r = copy_into(out, ca);
+	if (fclose(out) || r < 0 || chmod(aside, 0644) < 0 || rename(aside, bundle) < 0)
+		return err_set(e, r < 0 ? r : -EIO, "%s could not be written", bundle);
+	return 0;
+}
+
+int
 account_trust(struct cli *c)
 {
 	AUTO(rest) r = NULL;
 	char bundle[PATH_MAX];
-	const char *ca, *const *system = system_bundles;
-	FILE *out;
+	const char *ca;
+	struct err e = { 0 };
+	bool has_system = true;
 	int code = rest_open(c, "customer", &r);
 
 	if (code != CLI_OK)
 		return code;
 	if (!(ca = rest_env(r, "CA_FILE")))
 		return cli_fail(CLI_FAILED, "no CA_FILE in the environment file");
-	snprintf(bundle, sizeof(bundle), "%s/bundle.pem", cli_home(c));
-	while (*system && access(*system, R_OK) != 0)
-		system++;
-	out = fopen(bundle, "we");
-	if (!out)
-		return cli_fail(CLI_FAILED, "%s: %s", bundle, strerror(errno));
-	code = (*system ? copy_into(out, *system) : 0) | copy_into(out, ca);
-	if (fclose(out) || code < 0)
-		return cli_fail(CLI_FAILED, "%s could not be written", bundle);
-	chmod(bundle, 0644);
+	snprintf(bundle, sizeof(bundle), "%s/bundle.pem", cli_client_home(c));
+	/* Where only root writes, the one that `wayleave up` wrote has to do. */
+	if (account_bundle(ca, bundle, &has_system, &e) < 0 && access(bundle, R_OK) < 0)
+		return cli_fail(CLI_FAILED, "%s", e.text);
 	printf("The CA of this Wayleave: %s\n"
 	       "One program: most take a bundle, here written as the system's CAs%s and ours:\n"
 	       "  export REQUESTS_CA_BUNDLE=%s      # az, Python\n"
@@ -96,6 +134,6 @@ account_trust(struct cli *c)
 	       "  export SSL_CERT_FILE=%s           # OpenSSL, Go: Terraform\n"
 	       "The whole machine (Debian):\n"
 	       "  sudo cp %s /usr/local/share/ca-certificates/wayleave-%s.crt && sudo update-ca-certificates\n",
-	       ca, *system ? "" : " (none found)", bundle, ca, bundle, bundle, ca, c->instance);
+	       ca, has_system ? "" : " (none found)", bundle, ca, bundle, bundle, ca, c->instance);
 	return CLI_OK;
 }

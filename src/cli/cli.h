@@ -59,9 +59,17 @@ int cli_fail(enum cli_exit code, const char *fmt, ...) PRINTF(2, 3);
 
 /* $WAYLEAVE_HOME/<instance>, or its default; valid until the next call. */
 const char *cli_home(const struct cli *c);
+/* The same for who only asks: without one of his own, the system's when root's `wayleave up` gave its
+ * env file to him. */
+const char *cli_client_home(const struct cli *c);
 /* The directory of runtime files, /run/wayleave/<instance> (without root below XDG_RUNTIME_DIR). */
 const char *cli_run_dir(const struct cli *c);
 const char *cli_run_root(void);
+/* A place in /tmp, where anybody may have been first, must be a directory of ours alone; made when
+ * makes_it. Call before trusting what is there. */
+int cli_run_check(bool makes_it, struct err *e);
+/* The rule itself: a directory, no link, ours, mode 0700. */
+int cli_dir_is_private(const char *path, struct err *e);
 /* A program of ours, beside this one. */
 const char *cli_program(const char *name, char *out, size_t size);
 

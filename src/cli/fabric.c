@@ -2,6 +2,7 @@
  * every start and change nothing when nothing changed. */
 #include "cli/fabric.h"
 #include "base/mem.h"
+#include "cli/account.h"
 #include "cli/rest.h"
 
 #include <fcntl.h>
@@ -89,40 +90,61 @@ create(const char *path, mode_t mode)
 }
 
 static int
-copy_ca(const char *from, const char *to, struct err *e)
+copy_ca(FILE *in, const char *to, struct err *e)
 {
-	FILE *in = fopen(from, "re"), *out = in ? create(to, 0644) : NULL;
+	FILE *out = create(to, 0644);
 	int c;
 
-	if (!out) {
-		int r = err_errno(e, "%s", in ? to : from);
-
-		if (in)
-			fclose(in);
-		return r;
-	}
+	if (!out)
+		return err_errno(e, "%s", to);
 	while ((c = fgetc(in)) != EOF)
 		fputc(c, out);
-	fclose(in);
 	return fclose(out) ? err_errno(e, "%s", to) : 0;
 }
 
+/* A file of the controller's. */
+static FILE *
+open_its(const struct users *u, const char *path, struct err *e)
+{
+	uid_t uid = users_uid(u, USERS_CONTROLLER, 0);
+	FILE *f = users_open(u, uid, uid, path);
+
+	if (!f)
+		err_errno(e, "%s", path);
+	return f;
+}
+
+static int
+publish_ca(const struct users *u, const char *home, const char *ca, struct err *e)
+{
+	AUTO_FREE char *from = mem_printf("%s/controller/pki/ca.crt", home);
+	AUTO_FREE char *bundle = mem_printf("%s/bundle.pem", home);
+	FILE *in = open_its(u, from, e);
+	bool has_system;
+	int r;
+
+	if (!in)
+		return e->code;
+	r = copy_ca(in, ca, e);
+	fclose(in);
+	return r < 0 ? r : account_bundle(ca, bundle, &has_system, e);
+}
+
 int
-fabric_publish_env(const char *home, struct err *e)
+fabric_publish_env(const struct users *u, const char *home, struct err *e)
 {
 	AUTO_FREE char *from = mem_printf("%s/controller/env", home);
 	AUTO_FREE char *to = mem_printf("%s/env", home);
-	AUTO_FREE char *ca_from = mem_printf("%s/controller/pki/ca.crt", home);
 	AUTO_FREE char *ca = mem_printf("%s/ca.pem", home);
 	FILE *in, *out;
 	char *line = NULL;
 	size_t cap = 0;
-	int r = copy_ca(ca_from, ca, e);
+	int r = publish_ca(u, home, ca, e);
 
 	if (r < 0)
 		return r;
-	if (!(in = fopen(from, "re")))
-		return err_errno(e, "%s", from);
+	if (!(in = open_its(u, from, e)))
+		return e->code;
 	if (!(out = create(to, 0600))) {
 		fclose(in);
 		return err_errno(e, "%s", to);
@@ -258,26 +280,25 @@ fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out
 }
 
 int
-fabric_write_config(struct cli *c, const struct up_node *n, const char *run, const char *state,
-		    const char *token, char *out, size_t size, struct err *e)
+fabric_write_config(struct cli *c, const struct fabric_node *n, char *out, size_t size,
+		    struct err *e)
 {
-	int fd;
 	FILE *f;
 
-	snprintf(out, size, "%s/node.yaml", state);
-	fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!f)
+	snprintf(out, size, "%s/%s.yaml", cli_home(c), n->node->name);
+	if (!(f = create(out, 0640)))
 		return err_errno(e, "%s", out);
+	if (geteuid() == 0 && fchown(fileno(f), 0, n->gid) < 0) {
+		fclose(f);
+		return err_errno(e, "%s", out);
+	}
 	fprintf(f,
 		"# Written by `wayleave up` at each start.\n"
 		"instance: %s\nnode: %s\nrunDir: \"%s\"\nstateDir: \"%s\"\n"
 		"controller:\n  url: https://" UP_CONTROLLER_UNDERLAY
 		":8444\n  ca: \"%s/ca.pem\"\n",
-		c->instance, n->name, run, state, cli_home(c));
-	if (*token)
-		fprintf(f, "  token: \"%s\"\n", token);
-	if (fclose(f))
-		return err_errno(e, "%s", out);
-	return 0;
+		c->instance, n->node->name, n->run, n->state, cli_home(c));
+	if (*n->token)
+		fprintf(f, "  token: \"%s\"\n", n->token);
+	return fclose(f) ? err_errno(e, "%s", out) : 0;
 }

@@ -3,17 +3,24 @@
 #pragma once
 
 #include "cli/up.h"
+#include "cli/users.h"
 
 enum { FABRIC_TOKEN_MAX = 2048 };
 
 int fabric_controller_config(const char *path, const char *state, struct err *e);
-/* HOME/env: what the controller wrote, with the provider and location of this box, and the CA where
- * everybody may read it; 0600, the sudo caller's. */
-int fabric_publish_env(const char *home, struct err *e);
+/* HOME/env: what the controller wrote, with the provider and location of this box; 0600, the sudo
+ * caller's. HOME/ca.pem and HOME/bundle.pem, where everybody may read them: the CA, alone and with the
+ * system's. */
+int fabric_publish_env(const struct users *u, const char *home, struct err *e);
 /* Returns an enum cli_exit; says why on stderr. url: of the API. */
 int fabric_register(struct cli *c, char *url, size_t size);
 /* "" when the node has a certificate already. */
 int fabric_token(struct cli *c, const char *home, const struct up_node *n, char *out, size_t size);
-/* The node's config file in its state directory; its path in out. */
-int fabric_write_config(struct cli *c, const struct up_node *n, const char *run, const char *state,
-			const char *token, char *out, size_t size, struct err *e);
+/* The node's config file, HOME/<node>.yaml, for gid to read; its path in out. */
+struct fabric_node {
+	const struct up_node *node;
+	const char *run, *state, *token;
+	gid_t gid;
+};
+int fabric_write_config(struct cli *c, const struct fabric_node *n, char *out, size_t size,
+			struct err *e);

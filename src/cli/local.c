@@ -15,8 +15,10 @@ connect_to(const struct cli *c, const char *node, struct err *e)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct timeval limit = { TIMEOUT_S, 0 };
 	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s/ctl.sock", cli_run_dir(c), node);
-	int fd;
+	int fd, r = cli_run_check(false, e);
 
+	if (r < 0)
+		return r;
 	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
 		return err_set(e, -ENAMETOOLONG, "the path of %s's socket is too long", node);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -24,8 +26,7 @@ connect_to(const struct cli *c, const char *node, struct err *e)
 		return err_errno(e, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		int r = err_errno(e, "%s", a.sun_path);
-
+		r = err_errno(e, "%s", a.sun_path);
 		close(fd);
 		return r;
 	}

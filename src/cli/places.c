@@ -2,7 +2,11 @@
 #include "cli/cli.h"
 
 #include <jansson.h>
+#include <errno.h>
 #include <limits.h>
+#include <sys/stat.h>
+
+#define SYSTEM_HOME "/var/lib/wayleave"
 
 static const char *
 or_empty(const char *variable)
@@ -21,13 +25,35 @@ cli_home(const struct cli *c)
 	if (*home)
 		snprintf(path, sizeof(path), "%s/%s", home, c->instance);
 	else if (geteuid() == 0)
-		snprintf(path, sizeof(path), "/var/lib/wayleave/%s", c->instance);
+		snprintf(path, sizeof(path), SYSTEM_HOME "/%s", c->instance);
 	else if (*xdg)
 		snprintf(path, sizeof(path), "%s/wayleave/%s", xdg, c->instance);
 	else
 		snprintf(path, sizeof(path), "%s/.local/state/wayleave/%s", or_empty("HOME"),
 			 c->instance);
 	return path;
+}
+
+const char *
+cli_client_home(const struct cli *c)
+{
+	static char path[PATH_MAX];
+	char env[PATH_MAX + 8];
+
+	snprintf(env, sizeof(env), "%s/env", cli_home(c));
+	if (*or_empty("WAYLEAVE_HOME") || access(env, F_OK) == 0)
+		return cli_home(c);
+	snprintf(path, sizeof(path), "%s/%s",
+		 *or_empty("WAYLEAVE_SYSTEM_HOME") ? or_empty("WAYLEAVE_SYSTEM_HOME") : SYSTEM_HOME,
+		 c->instance);
+	snprintf(env, sizeof(env), "%s/env", path);
+	return access(env, R_OK) == 0 ? path : cli_home(c);
+}
+
+static bool
+is_in_tmp(void)
+{
+	return geteuid() != 0 && !*or_empty("WAYLEAVE_RUN") && !*or_empty("XDG_RUNTIME_DIR");
 }
 
 const char *
@@ -45,6 +71,35 @@ cli_run_root(void)
 	else
 		snprintf(path, sizeof(path), "/tmp/wayleave-%u", (unsigned)geteuid());
 	return path;
+}
+
+int
+cli_dir_is_private(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return err_errno(e, "%s", path);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 07777) != 0700)
+		return err_set(
+			e, -EPERM,
+			"%s is not a directory of yours alone (owner %u, mode %04o%s): remove it, or "
+			"set XDG_RUNTIME_DIR or WAYLEAVE_RUN to a place of yours",
+			path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u,
+			S_ISLNK(st.st_mode)   ? ", a link"
+			: S_ISDIR(st.st_mode) ? ""
+					      : ", no directory");
+	return 0;
+}
+
+int
+cli_run_check(bool makes_it, struct err *e)
+{
+	if (!is_in_tmp())
+		return 0;
+	if (makes_it && mkdir(cli_run_root(), 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "%s", cli_run_root());
+	return cli_dir_is_private(cli_run_root(), e);
 }
 
 const char *

@@ -107,7 +107,7 @@ find_env(struct rest *r)
 	char path[PATH_MAX];
 	int why;
 
-	snprintf(path, sizeof(path), "%s/env", cli_home(r->cli));
+	snprintf(path, sizeof(path), "%s/env", cli_client_home(r->cli));
 	if (read_env_file(&r->env, path, &why))
 		return CLI_OK;
 	if (why == EACCES)

@@ -12,17 +12,20 @@
  * under $WAYLEAVE_HOME and is there again at the next start; namespaces, pins and sockets are not. */
 #include "cli/up.h"
 #include "base/mem.h"
-#include "base/mono.h"
 #include "cli/fabric.h"
+#include "cli/users.h"
 #include "supervise/process.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum {
@@ -30,6 +33,7 @@ enum {
 	AGENTS_PORT = 8444,
 	READY_MS = 20000,
 	STOP_MS = 5000,
+	DOWN_MS = 60000,
 };
 
 const struct up_node up_nodes[] = {
@@ -44,6 +48,7 @@ struct up {
 	struct supervisor *s;
 	const char *static_dir; /* node configs of the caller's; no controller */
 	char home[PATH_MAX];
+	struct users users;
 	bool has_network;
 	const char *why_not; /* no network */
 	char url[128];
@@ -239,59 +244,85 @@ start_controller(struct up *u, struct err *e)
 {
 	char config[PATH_MAX + 32], state[PATH_MAX + 32];
 	const char *argv[] = { "wayleave-controld", "--config", config, NULL };
+	uid_t uid = users_uid(&u->users, USERS_CONTROLLER, 0);
 	int r;
 
 	snprintf(config, sizeof(config), "%s/controller.yaml", u->home);
 	snprintf(state, sizeof(state), "%s/controller", u->home);
+	/* It becomes the owner of its state directory. */
 	if ((r = make_dir(state, 0700, e)) < 0 ||
+	    (r = users_give(&u->users, state, uid, (gid_t)uid, e)) < 0 ||
 	    (r = fabric_controller_config(config, state, e)) < 0 ||
 	    (r = start(u, "controller", NULL, argv, NULL, true, e)) < 0)
 		return r;
-	return fabric_publish_env(u->home, e);
+	return fabric_publish_env(&u->users, u->home, e);
+}
+
+/* The three of a node: the keeper stays root, the others are told whom to become. */
+static int
+start_programs(struct up *u, const struct up_node *n, const char *run, const char *config,
+	       struct err *e)
+{
+	unsigned at = (unsigned)(n - up_nodes);
+	char daemon_user[USERS_TEXT], bfdd_user[USERS_TEXT], name[64];
+	const char *is_daemon = users_text(&u->users, USERS_DAEMON, at, daemon_user);
+	const char *is_bfdd = users_text(&u->users, USERS_BFDD, at, bfdd_user);
+	const char *keeper[] = { "wayleave-keeper",
+				 "--run",
+				 run,
+				 "--role",
+				 n->is_edge ? "edge" : "host",
+				 "--node",
+				 n->name,
+				 "--daemon",
+				 is_daemon,
+				 "--bfdd",
+				 is_bfdd,
+				 "--port",
+				 "fabric0:fabric",
+				 n->is_edge ? "--port" : "--nic",
+				 n->is_edge ? "trunk0:trunk" : "*",
+				 NULL };
+	const char *bfdd[] = { "wayleave-bfdd", "--run",    run,       "--user",
+			       is_bfdd,         "--client", is_daemon, NULL };
+	const char *daemon[] = { n->is_edge ? "wayleave-edged" : "wayleave-hostd",
+				 "--config",
+				 config,
+				 "--user",
+				 is_daemon,
+				 NULL };
+	const char *const *all[] = { keeper, bfdd, daemon };
+	int r = 0;
+
+	for (size_t i = 0; i < COUNT(all) && r == 0; i++) {
+		snprintf(name, sizeof(name), "%s-%s", n->name, all[i][0] + strlen("wayleave-"));
+		r = start(u, name, n->name, all[i], run, true, e);
+	}
+	return r;
 }
 
 static int
 start_node(struct up *u, const struct up_node *n, const char *token, struct err *e)
 {
-	char keeper[64], bfdd[64], daemon[64], state[PATH_MAX + 64], config[PATH_MAX + 80];
-	const char *run = NULL;
+	unsigned at = (unsigned)(n - up_nodes);
+	gid_t gid = users_gid(&u->users, at);
+	uid_t uid = users_uid(&u->users, USERS_DAEMON, at);
+	char state[PATH_MAX + 64], config[PATH_MAX + 80];
+	AUTO_FREE char *run = mem_printf("%s/%s", supervisor_dir(u->s), n->name);
+	const struct fabric_node node = { n, run, state, token, gid };
 	int r;
 
-	snprintf(keeper, sizeof(keeper), "%s-keeper", n->name);
-	snprintf(bfdd, sizeof(bfdd), "%s-bfdd", n->name);
-	snprintf(daemon, sizeof(daemon), "%s-%s", n->name, n->is_edge ? "edged" : "hostd");
 	snprintf(state, sizeof(state), "%s/%s", u->home, n->name);
-	if ((r = make_dir(state, 0700, e)) < 0 || (r = supervisor_node_dir(u->s, n->name, e)) < 0)
+	if ((r = make_dir(state, 0700, e)) < 0 ||
+	    (r = users_give(&u->users, state, uid, gid, e)) < 0 ||
+	    (r = supervisor_node_dir(u->s, n->name, e)) < 0 ||
+	    (r = users_share(&u->users, run, gid, e)) < 0)
 		return r;
-	AUTO_FREE char *run_dir = mem_printf("%s/%s", supervisor_dir(u->s), n->name);
-
-	run = run_dir;
 	if (u->static_dir)
 		snprintf(config, sizeof(config), "%s/%s.yaml", u->static_dir, n->name);
-	else if ((r = fabric_write_config(u->cli, n, run, state, token, config, sizeof(config),
-					  e)) < 0)
+	else if ((r = fabric_write_config(u->cli, &node, config, sizeof(config), e)) < 0)
 		return r;
-
-	const char *keeper_argv[] = { "wayleave-keeper",
-				      "--run",
-				      run,
-				      "--role",
-				      n->is_edge ? "edge" : "host",
-				      "--node",
-				      n->name,
-				      "--port",
-				      "fabric0:fabric",
-				      n->is_edge ? "--port" : "--nic",
-				      n->is_edge ? "trunk0:trunk" : "*",
-				      NULL };
-	const char *bfdd_argv[] = { "wayleave-bfdd", "--run", run, NULL };
-	const char *daemon_argv[] = { n->is_edge ? "wayleave-edged" : "wayleave-hostd", "--config",
-				      config, NULL };
-
-	if ((r = start(u, keeper, n->name, keeper_argv, run, true, e)) < 0 ||
-	    (r = start(u, bfdd, n->name, bfdd_argv, run, true, e)) < 0)
-		return r;
-	return start(u, daemon, n->name, daemon_argv, run, true, e);
+	return start_programs(u, n, run, config, e);
 }
 
 static int
@@ -437,8 +468,11 @@ up_run(struct cli *c)
 			"--static needs root: without a controller there is nothing else to run");
 	cfg.has_mounts = u.has_network;
 	snprintf(log, sizeof(log), "%s/log", u.home);
-	if (make_dir(u.home, 0755, &e) < 0 || make_dir(log, 0755, &e) < 0 ||
-	    make_dir(cfg.run_root, 0755, &e) < 0)
+	umask(022);
+	if (users_init(&u.users, c->instance, &e) < 0 || cli_run_check(true, &e) < 0 ||
+	    make_dir(u.home, 0755, &e) < 0 || make_dir(log, 0755, &e) < 0 ||
+	    make_dir(cfg.run_root, 0755, &e) < 0 || users_reach(&u.users, u.home, &e) < 0 ||
+	    users_reach(&u.users, cfg.run_root, &e) < 0)
 		return cli_fail(CLI_FAILED, "%s", e.text);
 	r = supervisor_create(&cfg, &u.s, &e);
 	if (r == -EBUSY)
@@ -464,30 +498,73 @@ up_run(struct cli *c)
 	return r < 0 ? cli_fail(CLI_FAILED, "%s", e.text) : CLI_OK;
 }
 
+/* The process that has the instance; 0 when nobody has. A number alone may be another's by now: it
+ * counts only while the instance's lock is held, whose owner removed older numbers first. */
+static int
+find_owner(const struct cli *c, pid_t *ret_pid, struct err *e)
+{
+	char path[PATH_MAX + 80];
+	AUTO_CLOSE lock = -1;
+	FILE *f;
+	int pid = 0;
+
+	*ret_pid = 0;
+	snprintf(path, sizeof(path), "%s/lock", cli_run_dir(c));
+	lock = open(path, O_RDONLY | O_CLOEXEC);
+	if (lock < 0)
+		return errno == ENOENT ? 0 : err_errno(e, "%s", path);
+	if (flock(lock, LOCK_SH | LOCK_NB) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/up.pid", cli_run_dir(c));
+	if (!(f = fopen(path, "re")))
+		return 0;
+	if (fscanf(f, "%9d", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	*ret_pid = pid;
+	return 0;
+}
+
+/* By descriptor: between the look and the signal the number cannot become another's. */
+static int
+open_owner(const struct cli *c, struct err *e)
+{
+	pid_t pid, again;
+	int fd, r = cli_run_check(false, e);
+
+	if (r == -ENOENT)
+		return err_set(e, -ESRCH, "nobody");
+	if (r < 0 || (r = find_owner(c, &pid, e)) < 0)
+		return r;
+	fd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (fd < 0)
+		return err_set(e, -ESRCH, "nobody");
+	if (find_owner(c, &again, e) < 0 || again != pid) {
+		close(fd);
+		return err_set(e, -ESRCH, "nobody");
+	}
+	return fd;
+}
+
 int
 up_down(struct cli *c)
 {
-	char path[PATH_MAX + 80];
-	int pid = 0;
-	FILE *f;
-	struct mono end = mono_add_ms(mono_now(), 60000);
+	struct err e = { 0 };
+	AUTO_CLOSE owner = open_owner(c, &e);
+	struct pollfd end = { .fd = owner, .events = POLLIN };
+	int r = owner < 0 ? e.code : 0;
 
-	snprintf(path, sizeof(path), "%s/up.pid", cli_run_dir(c));
-	if ((f = fopen(path, "re"))) {
-		if (fscanf(f, "%9d", &pid) != 1)
-			pid = 0;
-		fclose(f);
-	}
-	if (pid <= 0 || kill(pid, SIGTERM) < 0) {
-		if (pid > 0 && errno == EPERM)
-			return cli_fail(CLI_FAILED, "\"%s\" is another user's; use sudo",
-					c->instance);
+	if (r == 0 && syscall(SYS_pidfd_send_signal, owner, SIGTERM, NULL, 0) < 0)
+		r = -errno;
+	if (r == -EPERM || r == -EACCES)
+		return cli_fail(CLI_FAILED, "\"%s\" is another user's; use sudo%s%s", c->instance,
+				*e.text ? ": " : "", e.text);
+	if (r == -ESRCH)
 		return cli_fail(CLI_NOT_FOUND, "\"%s\" does not run", c->instance);
-	}
-	while (kill(pid, 0) == 0 && !mono_is_due(end, mono_now()))
-		usleep(50000);
-	if (kill(pid, 0) == 0)
-		return cli_fail(CLI_FAILED, "process %d does not end", pid);
+	if (r < 0)
+		return cli_fail(CLI_FAILED, "%s", e.text);
+	if (poll(&end, 1, DOWN_MS) != 1)
+		return cli_fail(CLI_FAILED, "\"%s\" does not end", c->instance);
 	printf("\"%s\" is down\n", c->instance);
 	return CLI_OK;
 }

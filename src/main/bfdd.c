@@ -73,7 +73,8 @@ struct client {
 };
 
 struct bfdd_state {
-	const char *run;
+	const char *run, *user;
+	uid_t client_uid; /* beside our own user and root; -1: nobody */
 	int epoll, timer, signals, listener, keeper;
 	struct mono keeper_retry;
 	struct bfdstate *file;
@@ -562,7 +563,7 @@ accept_clients(struct bfdd_state *b)
 	struct err e = { 0 };
 	int fd;
 
-	while ((fd = channel_accept(b->listener, (uid_t)-1, &peer, &e)) >= 0) {
+	while ((fd = channel_accept(b->listener, &b->client_uid, 1, &peer, &e)) >= 0) {
 		struct client *c = b->clients;
 
 		while (c < b->clients + CLIENTS && c->fd >= 0)
@@ -961,11 +962,13 @@ start(struct bfdd_state *b, struct err *e)
 		return err_errno(e, "epoll, timerfd, signalfd");
 	watch(b, b->timer);
 	watch(b, b->signals);
-	r = bfdstate_open(b->run, &b->file, e);
+	r = privilege_become(b->user, e);
 	if (r == 0)
-		r = b->listener = channel_listen(path, (uid_t)-1, e);
+		r = bfdstate_open(b->run, &b->file, e);
+	if (r == 0)
+		r = b->listener = channel_listen(path, b->client_uid != (uid_t)-1, e);
 	if (r >= 0)
-		r = privilege_drop(PRIVILEGE_BFDD, NULL, e);
+		r = privilege_drop(PRIVILEGE_BFDD, e);
 	return r < 0 ? r : 0;
 }
 
@@ -995,33 +998,55 @@ finish(struct bfdd_state *b)
 	bfdstate_destroy(b->file);
 }
 
-static const char usage[] = "usage: wayleave-bfdd --run DIR [--check]\n"
-			    "  --run DIR  runtime directory of the node (keeper.sock is there)\n"
-			    "  --check    say whether the directory can be used, and end\n";
+static const char usage[] =
+	"usage: wayleave-bfdd --run DIR [--user USER] [--client USER] [--check]\n"
+	"  --run DIR      runtime directory of the node (keeper.sock is there)\n"
+	"  --user USER    become this user first: a name, UID or UID:GID. DIR must let it write\n"
+	"  --client USER  who edged or hostd is, when not our own user\n"
+	"  --check        say whether the directory can be used, and end\n";
+
+static int
+options(int argc, char **argv, struct bfdd_state *b, bool *ret_check, struct err *e)
+{
+	static const struct option longs[] = { { "run", 1, NULL, 'r' },
+					       { "user", 1, NULL, 'u' },
+					       { "client", 1, NULL, 'l' },
+					       { "check", 0, NULL, 'c' },
+					       { NULL, 0, NULL, 0 } };
+	struct privilege_user client;
+	int c, r = 0;
+
+	while (r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'r')
+			b->run = optarg;
+		else if (c == 'u')
+			b->user = optarg;
+		else if (c == 'l' && (r = privilege_user_parse(optarg, &client, e)) == 0)
+			b->client_uid = client.uid;
+		*ret_check |= c == 'c';
+		if (c == '?')
+			r = err_set(e, -EINVAL, "%s", usage);
+	}
+	if (r == 0 && (!b->run || optind != argc))
+		r = err_set(e, -EINVAL, "%s", usage);
+	return r;
+}
 
 int
 main(int argc, char **argv)
 {
-	static const struct option longs[] = { { "run", 1, NULL, 'r' },
-					       { "check", 0, NULL, 'c' },
-					       { NULL, 0, NULL, 0 } };
-	struct bfdd_state b = {
-		.epoll = -1, .timer = -1, .signals = -1, .listener = -1, .keeper = -1
-	};
+	struct bfdd_state b = { .client_uid = (uid_t)-1,
+				.epoll = -1,
+				.timer = -1,
+				.signals = -1,
+				.listener = -1,
+				.keeper = -1 };
 	bool is_check = false;
 	struct err e = { 0 };
-	int c;
 
 	log_init("bfdd", LOG_INFO);
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'r')
-			b.run = optarg;
-		is_check |= c == 'c';
-		if (c == '?')
-			b.run = NULL;
-	}
-	if (!b.run || optind != argc) {
-		fputs(usage, stderr);
+	if (options(argc, argv, &b, &is_check, &e) < 0) {
+		fprintf(stderr, "%s\n", e.text);
 		return 2;
 	}
 	if (is_check)

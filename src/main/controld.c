@@ -22,8 +22,9 @@
  *   catalogue: /usr/share/wayleave/catalogue   regions, locations, providers, offers
  *   workers: 8                                 threads that handle requests
  *   converge: 30                               seconds an operation waits for live nodes
- *   user: wayleave                             become this user (only when started as root; default:
- *                                              the owner of the state directory)
+ *   user: wayleave                             become this user, a name, UID or UID:GID (only when
+ *                                              started as root; default: the owner of the state
+ *                                              directory)
  *   log: info                                  error, warn, info, debug
  *
  * LISTEN_FDS (systemd's protocol): descriptors 3... are agents' listeners. NOTIFY_SOCKET: READY=1 when
@@ -34,14 +35,13 @@
 #include "http/server.h"
 #include "net/addr.h"
 #include "network/network.h"
+#include "supervise/privilege.h"
 
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <libfyaml.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -241,35 +241,30 @@ state_make(struct controld *c, struct err *e)
 	return 0;
 }
 
-/* As root: become the configured user, or the owner of the state directory. */
+/* As root: become the configured user, or the owner of the state directory. For everybody: no
+ * capability, no new privileges, few system calls; before a byte is read from outside. */
 static int
 privileges_drop(struct controld *c, struct err *e)
 {
 	struct stat st;
-	struct passwd *pw = NULL;
-	uid_t uid;
-	gid_t gid;
+	struct privilege_user u;
+	char owner[64];
+	int r;
 
-	if (geteuid() != 0)
-		return 0;
 	if (stat(c->cfg.state, &st) < 0)
 		return err_errno(e, "stat %s", c->cfg.state);
-	uid = st.st_uid;
-	gid = st.st_gid;
-	if (c->cfg.user) {
-		pw = getpwnam(c->cfg.user);
-		if (!pw)
-			return err_set(e, -EINVAL, "user: there is no user '%s'", c->cfg.user);
-		uid = pw->pw_uid;
-		gid = pw->pw_gid;
-		if (chown(c->cfg.state, uid, gid) < 0)
+	if (geteuid() == 0 && c->cfg.user) {
+		r = privilege_user_parse(c->cfg.user, &u, e);
+		if (r < 0)
+			return err_wrap(e, -EINVAL, "user");
+		if (chown(c->cfg.state, u.uid, u.gid) < 0)
 			return err_errno(e, "chown %s", c->cfg.state);
+		st.st_uid = u.uid;
+		st.st_gid = u.gid;
 	}
-	if (uid == 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-		return err_errno(e, "become user %u", (unsigned)uid);
-	return 0;
+	snprintf(owner, sizeof(owner), "%u:%u", (unsigned)st.st_uid, (unsigned)st.st_gid);
+	r = geteuid() == 0 && st.st_uid ? privilege_become(owner, e) : 0;
+	return r < 0 ? r : privilege_drop(PRIVILEGE_DAEMON, e);
 }
 
 /* --- listening ------------------------------------------------------------------------------------------- */
@@ -603,8 +598,6 @@ parts_start(struct controld *c, bool prints, struct err *e)
 	if (r == 0)
 		r = store_start(c, e);
 	if (r == 0)
-		r = network_open(c->cfg.catalogue, &c->network, e);
-	if (r == 0)
 		r = identity_open(c->store, c->base_url, &c->identity, e);
 	if (r == 0)
 		r = engine_start(c, e);
@@ -762,6 +755,8 @@ run(struct controld *c, const struct options *o, struct err *e)
 	}
 	if (r == 0 && !o->bootstraps)
 		r = agents_listen(c, e);
+	if (r == 0) /* the operator's file, wherever he keeps it */
+		r = network_open(c->cfg.catalogue, &c->network, e);
 	if (r == 0)
 		r = privileges_drop(c, e);
 	if (o->bootstraps) /* also beside a running controller */

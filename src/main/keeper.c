@@ -1,6 +1,6 @@
 /* wayleave-keeper: the process with the privileges. It makes and holds namespaces, sockets, links
  * and maps for its children, and hands descriptors out; the contract is supervise/keeper.h. It reads
- * nothing but the fixed structs of that contract, from children of its own uid, and checks every
+ * nothing but the fixed structs of that contract, from the users it was told of, and checks every
  * field before use (supervise/request.h).
  *
  * One thread, one poll() loop, requests are served one after the other. Objects (domains, fabric
@@ -52,6 +52,7 @@ struct object {
 struct client {
 	int fd;
 	unsigned serial;
+	uid_t uid;
 	enum keeper_role role;
 	bool is_waiting; /* said HELLO during recovery: not answered yet */
 	bool is_synced;  /* bfdd: hand-over finished */
@@ -695,6 +696,18 @@ answer(struct client *c, struct keeper_msg *m, int code, const struct err *e, st
 			close(f->fd[i]);
 }
 
+/* The kernel's word on who it is, not the client's. Only a user told for the role is believed, so that
+ * an edged in wrong hands cannot become bfdd and be given every descriptor. */
+static bool
+may_be(const struct keeperd *k, const struct client *c, enum keeper_role role)
+{
+	uid_t want = role == KEEPER_ROLE_BFDD ? k->opt.bfdd_uid : k->opt.daemon_uid;
+
+	if (want == (uid_t)-1)
+		return c->uid == 0 || c->uid == geteuid();
+	return c->uid == want;
+}
+
 static int
 hello(struct keeperd *k, struct client *c, struct keeper_msg *m, struct err *e)
 {
@@ -702,6 +715,9 @@ hello(struct keeperd *k, struct client *c, struct keeper_msg *m, struct err *e)
 
 	if (c->role || m->role < KEEPER_ROLE_EDGED || m->role > KEEPER_ROLE_BFDD)
 		return err_set(e, -EPROTO, "HELLO with role %u", m->role);
+	if (!may_be(k, c, (enum keeper_role)m->role))
+		return err_set(e, -EPERM, "user %u may not have role %u", (unsigned)c->uid,
+			       m->role);
 	for (size_t i = 0; i < CLIENTS; i++) /* a daemon's successor replaces it */
 		if (k->clients[i].fd >= 0 && k->clients[i].role == (enum keeper_role)m->role)
 			drop_client(&k->clients[i]);
@@ -775,11 +791,12 @@ read_client(struct keeperd *k, struct client *c)
 static void
 accept_clients(struct keeperd *k)
 {
+	const uid_t users[] = { k->opt.daemon_uid, k->opt.bfdd_uid };
 	struct ucred peer;
 	struct err e = { 0 };
 	int fd;
 
-	while ((fd = channel_accept(k->listener, (uid_t)-1, &peer, &e)) >= 0) {
+	while ((fd = channel_accept(k->listener, users, COUNT(users), &peer, &e)) >= 0) {
 		struct client *c = k->clients;
 
 		while (c < k->clients + CLIENTS && c->fd >= 0)
@@ -789,7 +806,7 @@ accept_clients(struct keeperd *k)
 			close(fd);
 			continue;
 		}
-		*c = (struct client){ .fd = fd, .serial = ++k->last_serial };
+		*c = (struct client){ .fd = fd, .serial = ++k->last_serial, .uid = peer.uid };
 	}
 }
 
@@ -893,6 +910,7 @@ static int
 start(struct keeperd *k, struct err *e)
 {
 	AUTO_FREE char *path = mem_printf("%s/%s", k->opt.run, KEEPER_SOCKET);
+	bool is_shared = k->opt.daemon_uid != (uid_t)-1 || k->opt.bfdd_uid != (uid_t)-1;
 	sigset_t set;
 	int r;
 
@@ -910,9 +928,9 @@ start(struct keeperd *k, struct err *e)
 	if (r == 0)
 		r = datapath_load_open(k->opt.pins, k->opt.role, NULL, &k->load, e);
 	if (r == 0)
-		r = k->listener = channel_listen(path, (uid_t)-1, e);
+		r = k->listener = channel_listen(path, is_shared, e);
 	if (r >= 0)
-		r = privilege_drop(PRIVILEGE_KEEPER, NULL, e);
+		r = privilege_drop(PRIVILEGE_KEEPER, e);
 	return r < 0 ? r : 0;
 }
 

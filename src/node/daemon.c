@@ -343,7 +343,8 @@ start(struct daemon *d, struct err *e)
 	}
 	uv_timer_init(&d->loop, &d->retry);
 	d->retry.data = d;
-	if ((r = cache_make_dirs(d->options->state_dir, e)) < 0 || (r = find_boot(d, e)) < 0)
+	if ((r = privilege_become(d->options->user, e)) < 0 ||
+	    (r = cache_make_dirs(d->options->state_dir, e)) < 0 || (r = find_boot(d, e)) < 0)
 		return r;
 	d->keeper = keeper_create(d->options->run_dir, d->ops->keeper_role);
 	if ((r = d->ops->open(d, &d->self, e)) < 0)
@@ -351,7 +352,7 @@ start(struct daemon *d, struct err *e)
 	snprintf(path, sizeof(path), "%s/ctl.sock", d->options->run_dir);
 	if ((r = ctl_open(&d->loop, path, on_query, d, &d->ctl, e)) < 0)
 		return r;
-	if (d->options->sandbox && (r = privilege_drop(PRIVILEGE_DAEMON, d->options->user, e)) < 0)
+	if (d->options->sandbox && (r = privilege_drop(PRIVILEGE_DAEMON, e)) < 0)
 		return err_wrap(e, r, "privileges");
 	if (d->options->controller_url) {
 		r = remote_create(&d->loop, d->options, d->ops->program, d->boot, &remote_ops, d,
@@ -410,6 +411,7 @@ usage(const char *program, FILE *to)
 	fprintf(to,
 		"usage: %s --config FILE [--check]\n"
 		"  --config FILE   YAML options and, without a controller, the node's objects\n"
+		"  --user USER     become this user: a name, UID or UID:GID; instead of FILE's user\n"
 		"  --check         read and verify FILE, say what is wrong, start nothing\n"
 		"  --version, --help\n",
 		program);
@@ -443,13 +445,14 @@ daemon_main(int argc, char **argv, const struct daemon_ops *ops)
 {
 	static const struct option longopts[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "user", required_argument, NULL, 'u' },
 		{ "check", no_argument, NULL, 'n' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	AUTO(node_options) options = NULL;
-	const char *path = NULL;
+	const char *path = NULL, *user = NULL;
 	struct err e = { 0 };
 	bool is_check = false;
 	int c;
@@ -457,6 +460,8 @@ daemon_main(int argc, char **argv, const struct daemon_ops *ops)
 	while ((c = getopt_long(argc, argv, "c:", longopts, NULL)) != -1) {
 		if (c == 'c')
 			path = optarg;
+		else if (c == 'u')
+			user = optarg;
 		else if (c == 'n')
 			is_check = true;
 		else if (c == 'v')
@@ -474,5 +479,7 @@ daemon_main(int argc, char **argv, const struct daemon_ops *ops)
 		printf("%s: good\n", path);
 		return 0;
 	}
+	if (user)
+		options->user = user;
 	return run_daemon(options, ops);
 }

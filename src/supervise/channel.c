@@ -25,7 +25,7 @@ make(struct err *e)
 }
 
 int
-channel_listen(const char *path, uid_t owner, struct err *e)
+channel_listen(const char *path, bool is_shared, struct err *e)
 {
 	AUTO_CLOSE fd = make(e);
 	struct sockaddr_un sa;
@@ -36,8 +36,8 @@ channel_listen(const char *path, uid_t owner, struct err *e)
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return err_errno(e, "bind %s", path);
-	if (chmod(path, 0600) < 0 || (owner != (uid_t)-1 && chown(path, owner, (gid_t)-1) < 0))
-		return err_errno(e, "owner of %s", path);
+	if (chmod(path, is_shared ? 0660 : 0600) < 0)
+		return err_errno(e, "mode of %s", path);
 	if (listen(fd, 64) < 0)
 		return err_errno(e, "listen at %s", path);
 	return TAKE_FD(fd);
@@ -57,8 +57,19 @@ channel_connect(const char *path, struct err *e)
 	return TAKE_FD(fd);
 }
 
+static bool
+is_welcome(uid_t uid, const uid_t *others, size_t n)
+{
+	bool is_one = uid == 0 || uid == geteuid();
+
+	for (size_t i = 0; i < n; i++)
+		is_one |= others[i] != (uid_t)-1 && uid == others[i];
+	return is_one;
+}
+
 int
-channel_accept(int listener, uid_t owner, struct ucred *ret_peer, struct err *e)
+channel_accept(int listener, const uid_t *others, size_t n_others, struct ucred *ret_peer,
+	       struct err *e)
 {
 	for (;;) {
 		socklen_t len = sizeof(*ret_peer);
@@ -67,7 +78,7 @@ channel_accept(int listener, uid_t owner, struct ucred *ret_peer, struct err *e)
 		if (fd < 0)
 			return errno == EAGAIN ? -EAGAIN : err_errno(e, "accept");
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &len) == 0 &&
-		    (ret_peer->uid == 0 || ret_peer->uid == geteuid() || ret_peer->uid == owner))
+		    is_welcome(ret_peer->uid, others, n_others))
 			return fd;
 		close(fd);
 	}

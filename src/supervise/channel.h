@@ -9,13 +9,15 @@
 
 enum { CHANNEL_FDS_MAX = 32 };
 
-/* Listens at path (an old socket file there is replaced), mode 0600, owner uid when not -1.
- * Returns the descriptor (non-blocking, close-on-exec) or a negative errno. */
-int channel_listen(const char *path, uid_t owner, struct err *e);
+/* Listens at path (an old socket file there is replaced), mode 0600, or 0660 when it is shared with
+ * the group (which a directory with the set-group-ID bit hands down). Returns the descriptor (non-blocking, close-on-exec) or a negative errno. */
+int channel_listen(const char *path, bool is_shared, struct err *e);
 /* The same non-blocking, already connected. -ENOENT or -ECONNREFUSED while nobody listens. */
 int channel_connect(const char *path, struct err *e);
-/* The next client whose uid is 0, ours or `owner`; others are closed. -EAGAIN when none waits. */
-int channel_accept(int listener, uid_t owner, struct ucred *ret_peer, struct err *e);
+/* The next client whose uid is 0, ours or one of `others` (-1 is nobody); the rest is closed. -EAGAIN
+ * when none waits. */
+int channel_accept(int listener, const uid_t *others, size_t n_others, struct ucred *ret_peer,
+		   struct err *e);
 
 /* Sends whole or not at all. wait_ms bounds a full queue (0: -EAGAIN at once). Descriptors stay the
  * caller's. */

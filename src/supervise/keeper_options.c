@@ -98,6 +98,9 @@ static const char usage[] =
 	"                   the last two components of the runtime directory)\n"
 	"  --port DEV:ROLE  a port that children may ask for: trunk or fabric; repeatable\n"
 	"  --nic PATTERN    interfaces that may become NICs' ports (default *)\n"
+	"  --daemon USER    only this user is believed to be edged or hostd\n"
+	"  --bfdd USER      only this user is believed to be bfdd; both: a name, UID or UID:GID\n"
+	"                   (default: the keeper's own user). DIR must let them in\n"
 	"  --check          say whether this machine can do it, and end\n"
 	"SIGHUP: exec the program anew in place; nothing is interrupted.\n";
 
@@ -122,6 +125,17 @@ parse_port(struct keeper_options *o, const char *arg, struct err *e)
 	return request_check_ifname(p->ifname, e);
 }
 
+static int
+parse_user(const char *arg, uid_t *ret, struct err *e)
+{
+	struct privilege_user u;
+	int r = privilege_user_parse(arg, &u, e);
+
+	if (r == 0)
+		*ret = u.uid;
+	return r;
+}
+
 /* The last two components: <instance>/<node>. */
 static char *
 default_pins(const char *run)
@@ -143,13 +157,17 @@ int
 keeper_options_parse(int argc, char **argv, struct keeper_options *o, struct err *e)
 {
 	static const struct option longs[] = {
-		{ "run", 1, NULL, 'r' },   { "node", 1, NULL, 'n' }, { "role", 1, NULL, 'R' },
-		{ "pins", 1, NULL, 'P' },  { "port", 1, NULL, 'p' }, { "nic", 1, NULL, 'N' },
-		{ "check", 0, NULL, 'c' }, { NULL, 0, NULL, 0 },
+		{ "run", 1, NULL, 'r' },   { "node", 1, NULL, 'n' },   { "role", 1, NULL, 'R' },
+		{ "pins", 1, NULL, 'P' },  { "port", 1, NULL, 'p' },   { "nic", 1, NULL, 'N' },
+		{ "check", 0, NULL, 'c' }, { "daemon", 1, NULL, 'd' }, { "bfdd", 1, NULL, 'b' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c, r = 0;
 
-	*o = (struct keeper_options){ .nic_pattern = "*", .role = DATAPATH_EDGE };
+	*o = (struct keeper_options){ .nic_pattern = "*",
+				      .role = DATAPATH_EDGE,
+				      .daemon_uid = (uid_t)-1,
+				      .bfdd_uid = (uid_t)-1 };
 	while (r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 'r')
 			o->run = optarg;
@@ -161,6 +179,10 @@ keeper_options_parse(int argc, char **argv, struct keeper_options *o, struct err
 			o->nic_pattern = optarg;
 		else if (c == 'c')
 			o->is_check = true;
+		else if (c == 'd')
+			r = parse_user(optarg, &o->daemon_uid, e);
+		else if (c == 'b')
+			r = parse_user(optarg, &o->bfdd_uid, e);
 		else if (c == 'p')
 			r = parse_port(o, optarg, e);
 		else if (c == 'R' && (!strcmp(optarg, "edge") || !strcmp(optarg, "host")))

@@ -14,6 +14,8 @@ struct keeper_options {
 	/* What children may ask for; index unused. */
 	struct keeper_port ports[KEEPER_PORTS];
 	size_t n_ports;
+	/* Who may be edged or hostd, and who bfdd; -1: the keeper's own user. */
+	uid_t daemon_uid, bfdd_uid;
 	bool is_check;
 };
 

@@ -1,8 +1,12 @@
 #include "supervise/privilege.h"
 
 #include <cap-ng.h>
+#include <ctype.h>
+#include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -64,7 +68,6 @@ static const int calls_base[] = {
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(sigaltstack),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
@@ -95,7 +98,6 @@ static const int calls_daemon[] = {
 	SCMP_SYS(open),
 	SCMP_SYS(openat),
 	SCMP_SYS(openat2),
-	SCMP_SYS(creat),
 	SCMP_SYS(access),
 	SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2),
@@ -123,7 +125,6 @@ static const int calls_daemon[] = {
 	SCMP_SYS(fallocate),
 	SCMP_SYS(flock),
 	SCMP_SYS(fchmod),
-	SCMP_SYS(chmod),
 	SCMP_SYS(umask),
 	SCMP_SYS(ioctl),
 	SCMP_SYS(pipe),
@@ -132,8 +133,6 @@ static const int calls_daemon[] = {
 	SCMP_SYS(bind),
 	SCMP_SYS(listen),
 	SCMP_SYS(accept),
-	SCMP_SYS(clone),
-	SCMP_SYS(clone3),
 	SCMP_SYS(sched_setaffinity),
 	SCMP_SYS(sched_getparam),
 	SCMP_SYS(sched_getscheduler),
@@ -145,30 +144,17 @@ static const int calls_daemon[] = {
 	SCMP_SYS(msync),
 	SCMP_SYS(mlock),
 	SCMP_SYS(munlock),
-	SCMP_SYS(memfd_create),
-	SCMP_SYS(bpf),
-	SCMP_SYS(epoll_create),
-	SCMP_SYS(eventfd),
-	SCMP_SYS(kill),
 	SCMP_SYS(getpgrp),
 	SCMP_SYS(getgroups),
 	SCMP_SYS(getresuid),
 	SCMP_SYS(getresgid),
-	SCMP_SYS(io_uring_setup),
 	SCMP_SYS(capget),
 	SCMP_SYS(preadv),
 	SCMP_SYS(pwritev),
 	SCMP_SYS(preadv2),
 	SCMP_SYS(pwritev2),
 	SCMP_SYS(timerfd_gettime),
-	SCMP_SYS(utimensat),
-	SCMP_SYS(fadvise64),
-	SCMP_SYS(link),
-	SCMP_SYS(linkat),
-	SCMP_SYS(truncate),
 	SCMP_SYS(sched_setparam),
-	SCMP_SYS(mincore),
-	SCMP_SYS(sync_file_range),
 	SCMP_SYS(pause),
 	SCMP_SYS(rt_sigsuspend),
 };
@@ -176,7 +162,12 @@ static const int calls_daemon[] = {
 static const int calls_keeper[] = {
 	SCMP_SYS(unshare),         SCMP_SYS(setns),      SCMP_SYS(execve),
 	SCMP_SYS(perf_event_open), SCMP_SYS(arch_prctl), SCMP_SYS(capset),
-	SCMP_SYS(seccomp),         SCMP_SYS(chown),      SCMP_SYS(fchownat),
+	SCMP_SYS(seccomp),         SCMP_SYS(chmod),      SCMP_SYS(bpf),
+};
+/* Namespaces that clone() would make along with a thread or a child. */
+enum {
+	CLONE_SPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC |
+		       CLONE_NEWUTS | CLONE_NEWCGROUP,
 };
 /* Sanitizers make calls of their own (leak check: ptrace, clone): no filter in such a build. */
 #ifdef __SANITIZE_ADDRESS__
@@ -198,11 +189,37 @@ allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return r;
 }
 
+/* Signals only to itself. */
+static int
+allow_own_signals(scmp_filter_ctx ctx)
+{
+	struct scmp_arg_cmp self = SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, self);
+
+	return r < 0 ? r : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, self);
+}
+
+/* Threads, but no namespaces. clone3() hides its flags from a filter: "not there" makes libraries
+ * fall back to clone(). */
+static int
+allow_threads(scmp_filter_ctx ctx)
+{
+	struct scmp_arg_cmp plain = SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_SPACES, 0);
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, plain);
+
+	return r < 0 ? r : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+}
+
 static int
 filter(enum privilege_profile profile, struct err *e)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r = ctx ? allow(ctx, calls_base, COUNT(calls_base)) : -ENOMEM;
+
+	if (r == 0)
+		r = allow_own_signals(ctx);
+	if (r == 0 && profile != PRIVILEGE_BFDD)
+		r = allow_threads(ctx);
 
 	if (r == 0 && profile != PRIVILEGE_BFDD)
 		r = allow(ctx, calls_daemon, COUNT(calls_daemon));
@@ -234,28 +251,69 @@ limit_capabilities(enum privilege_profile profile, struct err *e)
 	return 0;
 }
 
-static int
-change_user(const char *user, struct err *e)
+/* "UID", "UID:GID" or a name. */
+int
+privilege_user_parse(const char *text, struct privilege_user *ret, struct err *e)
 {
-	const struct passwd *pw = user ? getpwnam(user) : NULL;
+	const struct passwd *pw;
+	unsigned long uid, gid;
+	char *end;
 
-	if (!user)
+	if (!isdigit((unsigned char)*text)) {
+		pw = getpwnam(text);
+		if (!pw)
+			return err_set(e, -ENOENT, "no user %s", text);
+		*ret = (struct privilege_user){ pw->pw_uid, pw->pw_gid };
 		return 0;
-	if (!pw)
-		return err_set(e, -ENOENT, "no user %s", user);
-	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid, CAPNG_INIT_SUPP_GRP) < 0)
-		return err_set(e, -EPERM, "cannot become %s", user);
+	}
+	uid = gid = strtoul(text, &end, 10);
+	if (*end == ':' && isdigit((unsigned char)end[1]))
+		gid = strtoul(end + 1, &end, 10);
+	if (*end || uid >= UINT32_MAX || gid >= UINT32_MAX)
+		return err_set(e, -EINVAL, "user %s: a name, UID or UID:GID", text);
+	*ret = (struct privilege_user){ (uid_t)uid, (gid_t)gid };
+	return 0;
+}
+
+/* A change of user makes the kernel forget that we are to die with our parent. */
+static int
+keep_parent_tie(int signo, pid_t parent, struct err *e)
+{
+	if (signo == 0)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0) < 0)
+		return err_errno(e, "tie to the parent");
+	if (getppid() != parent) /* it went in between */
+		raise(signo);
 	return 0;
 }
 
 int
-privilege_drop(enum privilege_profile profile, const char *user, struct err *e)
+privilege_become(const char *user, struct err *e)
 {
-	int r = change_user(user, e);
+	struct privilege_user u;
+	pid_t parent = getppid();
+	int signo = 0, r = user ? privilege_user_parse(user, &u, e) : 0;
 
-	if (r == 0 && !(user && profile != PRIVILEGE_KEEPER))
-		r = limit_capabilities(profile, e);
+	if (r < 0 || !user || (u.uid == geteuid() && u.gid == getegid()))
+		return r;
+	prctl(PR_GET_PDEATHSIG, &signo, 0, 0, 0);
+	for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+		(void)prctl(PR_CAPBSET_DROP, c, 0, 0,
+			    0); /* not ours to drop: then not ours to use */
+	if (setgroups(0, NULL) < 0 || setresgid(u.gid, u.gid, u.gid) < 0 ||
+	    setresuid(u.uid, u.uid, u.uid) < 0)
+		return err_errno(e, "cannot become user %s", user);
+	if (u.uid && setuid(0) == 0)
+		return err_set(e, -EPERM, "user %s could become root again", user);
+	return keep_parent_tie(signo, parent, e);
+}
+
+int
+privilege_drop(enum privilege_profile profile, struct err *e)
+{
+	int r = limit_capabilities(profile, e);
+
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

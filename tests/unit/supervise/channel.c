@@ -87,15 +87,15 @@ listens_and_vouches(void **state)
 	int l, a, c;
 
 	assert_int_equal(channel_connect(path, &e), -ENOENT);
-	l = channel_listen(path, (uid_t)-1, &e);
+	l = channel_listen(path, false, &e);
 	assert_true(l >= 0);
 	close(l); /* an abandoned socket file */
 	assert_int_equal(channel_connect(path, &e), -ECONNREFUSED);
-	l = channel_listen(path, (uid_t)-1, &e);
+	l = channel_listen(path, false, &e);
 	assert_true(l >= 0);
-	assert_int_equal(channel_accept(l, (uid_t)-1, &peer, &e), -EAGAIN);
+	assert_int_equal(channel_accept(l, NULL, 0, &peer, &e), -EAGAIN);
 	c = channel_connect(path, &e);
-	a = channel_accept(l, (uid_t)-1, &peer, &e);
+	a = channel_accept(l, NULL, 0, &peer, &e);
 	assert_true(a >= 0);
 	assert_int_equal(peer.pid, getpid());
 	close(a);

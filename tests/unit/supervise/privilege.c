@@ -24,7 +24,7 @@ look(enum privilege_profile profile)
 	bool is_keeper = profile == PRIVILEGE_KEEPER;
 	int fd = -1;
 
-	if (privilege_drop(profile, NULL, NULL) < 0)
+	if (privilege_drop(profile, NULL) < 0)
 		return 1;
 	if ((capng_get_caps_process(), capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN)) !=
 	    is_keeper)
