@@ -1034,15 +1034,14 @@ or_empty(const char *t)
 int
 store_node_put(struct store_tx *tx, const struct store_node *n, struct err *e)
 {
-	return run(
-		tx,
-		query(tx, e,
-		      "INSERT OR REPLACE INTO node(" NODE_COLS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-		      "ttttiiitittt", n->name, or_empty(n->role), or_empty(n->cert),
-		      or_empty(n->token_hash), n->token_until_us, n->applied, n->seen_us,
-		      n->report ? n->report : "{}", (int64_t)n->revoked, or_empty(n->cert_before),
-		      or_empty(n->token_csr), or_empty(n->journal_key)),
-		e);
+	return run(tx,
+		   query(tx, e,
+			 "INSERT OR REPLACE INTO node(" NODE_COLS ") VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+			 "ttttiiititt", n->name, or_empty(n->role), or_empty(n->cert),
+			 or_empty(n->token_hash), n->token_until_us, n->applied, n->seen_us,
+			 n->report ? n->report : "{}", (int64_t)n->revoked,
+			 or_empty(n->cert_before), or_empty(n->token_csr)),
+		   e);
 }
 
 static int
