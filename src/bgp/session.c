@@ -354,6 +354,25 @@ is_soft(const struct bgp_peer *p, const struct bgp_fault *f)
 	       !(f->code == BGP_ERR_CEASE && f->subcode == BGP_CEASE_HARD_RESET);
 }
 
+/* Whether what ended the session (remembered with its inner meaning) says nothing against the peer:
+ * somebody's word, or a dead path. Then there is no back-off that would keep out its return. */
+static bool
+is_orderly(const struct bgp_peer *p)
+{
+	if (p->last_code != BGP_ERR_CEASE)
+		return false;
+	switch (p->last_subcode) {
+	case BGP_CEASE_SHUTDOWN:
+	case BGP_CEASE_DECONFIGURED:
+	case BGP_CEASE_RESET:
+	case BGP_CEASE_CONFIG:
+	case BGP_CEASE_BFD_DOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Common end: the transport is closed, the peer waits or tries again. */
 static void
 finish(struct bgp_conn *c, struct happening *h, bool tell, bool may_keep)
@@ -367,7 +386,7 @@ finish(struct bgp_conn *c, struct happening *h, bool tell, bool may_keep)
 		lose_session(p, may_keep && !h->is_final);
 	if (!p->is_started || (h->is_benign && has_conn(p)))
 		return;
-	if (h->fault.code && !h->is_benign) {
+	if (h->fault.code && !h->is_benign && !is_orderly(p)) {
 		hold_back(p);
 		return;
 	}

@@ -134,6 +134,23 @@ test_back_off(void **state)
 	world_fini(&x.w);
 }
 
+/* A dead path is no fault of the peer's: however often, it may come back at once. */
+static void
+test_no_back_off_for_dead_paths(void **state)
+{
+	struct pair x;
+
+	pair_make(&x, (struct bgp_peer_config){ 0 }, (struct bgp_peer_config){ 0 });
+	for (unsigned i = 0; i < 10; i++) {
+		world_until(&x.w, is_up, x.ce, 8000);
+		world_until(&x.w, is_up, x.edge, 8000);
+		bgp_peer_bfd_down(x.edge, x.w.now);
+		assert_false(is_up(x.edge));
+	}
+	world_until(&x.w, is_up, x.edge, 8000);
+	world_fini(&x.w);
+}
+
 /* ---- one engine, scripted ---- */
 
 struct script {
@@ -430,6 +447,7 @@ main(void)
 		cmocka_unit_test(test_passive_and_wrong_as),
 		cmocka_unit_test(test_collision),
 		cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_no_back_off_for_dead_paths),
 		cmocka_unit_test(test_unexpected),
 		cmocka_unit_test(test_extended_parameters),
 		cmocka_unit_test(test_framing),
