@@ -57,10 +57,12 @@ subscription_run(struct ctx *c, struct arm_snapshot *s)
 	const char *id = fold(c->a, c->path.seg[1]);
 	int r = authorise(c, s->tx, id, NULL, "/");
 
-	if (r == 0)
-		r = store_subscription_get(s->tx, c->a, id, &sub, &c->err);
 	if (r < 0)
 		return r;
+	r = store_subscription_get(s->tx, c->a, id, &sub, &c->err);
+	if (r < 0)
+		return r;
+	assert(r == 1); /* authorise() found it in this snapshot */
 	c->resp.body = subscription_json(&sub);
 	c->resp.status = 200;
 	return 0;

@@ -14,6 +14,11 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
+enum {
+	LOG_BYTES = (1 << 24) - 1, /* the most that every kernel takes */
+	VERDICT_LINES = 3,
+};
+
 struct datapath_load {
 	char dir[PATH_MAX / 2]; /* with the layout */
 	struct dp_sizes sizes;
@@ -205,6 +210,60 @@ constants_set(struct datapath_load *l, struct err *e)
 	return err_set(e, -EPROTO, "packet program without constants");
 }
 
+/* The end of a verifier's log in one line: what it stopped at and why. */
+static void
+verdict_of(const char *log, char *ret, size_t size)
+{
+	const char *end = log + strlen(log), *from;
+	const char *sums = strstr(log, "\nprocessed "); /* its statistics come last */
+	size_t n;
+
+	if (sums)
+		end = sums;
+	while (end > log && end[-1] == '\n')
+		end--;
+	from = end;
+	for (int lines = 0; from > log && (size_t)(end - from) < size - 1; from--)
+		if (from[-1] == '\n' && ++lines == VERDICT_LINES)
+			break;
+	n = (size_t)(end - from);
+	memcpy(ret, from, n);
+	ret[n] = '\0';
+	for (char *p = ret; (p = strchr(p, '\n'));)
+		*p = ';';
+}
+
+/* A program that is refused leaves the verifier's words in its own part of the log, whose pages
+ * are not touched until then. */
+static int
+programs_load(struct datapath_load *l, struct err *e)
+{
+	AUTO_FREE char *log = NULL;
+	struct bpf_program *p;
+	char verdict[384];
+	size_t n = 0, size;
+	int r;
+
+	bpf_object__for_each_program(p, l->object) n++;
+	log = mem_alloc(n * LOG_BYTES);
+	bpf_object__for_each_program(p, l->object)
+		bpf_program__set_log_buf(p, log + --n * LOG_BYTES, LOG_BYTES);
+	r = bpf_object__load(l->object);
+	if (r >= 0)
+		return 0;
+	bpf_object__for_each_program(p, l->object)
+	{
+		const char *words = bpf_program__log_buf(p, &size);
+
+		if (!*words)
+			continue;
+		verdict_of(words, verdict, sizeof(verdict));
+		return err_set(e, r, "load the packet program %s: %s: %s", bpf_program__name(p),
+			       strerror(-r), verdict);
+	}
+	return err_set(e, r, "load the packet programs: %s", strerror(-r));
+}
+
 int
 datapath_load_open(const char *dir, enum datapath_role role, const struct dp_sizes *sizes,
 		   struct datapath_load **ret, struct err *e)
@@ -232,9 +291,7 @@ datapath_load_open(const char *dir, enum datapath_role role, const struct dp_siz
 		r = map_prepare(l, m, e);
 	if (r < 0)
 		return r;
-	r = bpf_object__load(l->object);
-	if (r < 0)
-		return err_set(e, r, "load the packet programs: %s", strerror(-r));
+	r = programs_load(l, e);
 	for (enum dp_map m = 0; r >= 0 && m < DP_MAP_COUNT; m++)
 		r = map_finish(l, m, e);
 	if (r < 0)

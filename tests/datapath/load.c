@@ -3,8 +3,11 @@
 #include "rig.h"
 
 #include <bpf/libbpf.h>
+#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 static struct rig rig;
 
@@ -72,10 +75,48 @@ test_successor(void **state)
 	rig_close(&rig);
 }
 
+/* Without CAP_PERFMON (or CAP_SYS_ADMIN) the verifier takes no arithmetic on map values. */
+static void
+test_refusal_has_the_verifiers_words(void **state)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	int status;
+	pid_t child;
+
+	rig_open(&rig, DATAPATH_EDGE, NULL);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct datapath_load *none;
+		struct err e = { 0 };
+		char dir[128];
+		bool is_told;
+
+		syscall(SYS_capget, &head, caps);
+		caps[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+		caps[CAP_TO_INDEX(CAP_PERFMON)].effective &= ~CAP_TO_MASK(CAP_PERFMON);
+		syscall(SYS_capset, &head, caps);
+		snprintf(dir, sizeof(dir), "%s/wayleave/test/refused", rig.dir);
+		is_told = datapath_load_open(dir, DATAPATH_EDGE, NULL, &none, &e) == -EACCES &&
+			  strstr(e.text, "packet program edge_") && strstr(e.text, "prohibited") &&
+			  !strchr(e.text, '\n');
+		if (!is_told)
+			fprintf(stderr, "%s\n", e.text);
+		_exit(is_told ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	rig_close(&rig);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_successor) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_successor),
+		cmocka_unit_test(test_refusal_has_the_verifiers_words),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
