@@ -5,6 +5,7 @@ so that it runs beside any other and leaves nothing.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -57,12 +58,15 @@ class Cloud:
         self.switch = Switch(self)
 
     def _runs_already(self):
+        """Its lock is held: a number in a file may be another process's by now."""
         try:
-            with open(os.path.join(self.run_dir, "up.pid"), encoding="ascii") as f:
-                os.kill(int(f.read()), 0)
-        except (OSError, ValueError):
-            return False
-        return True
+            with open(os.path.join(self.run_dir, "lock"), "rb") as f:
+                fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     @property
     def run_dir(self):

@@ -170,7 +170,7 @@ class Process:
         return self.popen.returncode
 
 
-def _start_time(pid):
+def start_time(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
         return f.read().rpartition(")")[2].split()[19]
 
@@ -243,7 +243,7 @@ class Box:
                 start_new_session=True, preexec_fn=self._child_setup(ns, deathsig, nice))
         process = Process(self, name, popen, log)
         self.processes.append(process)
-        self._tell(f"+ {popen.pid} {_start_time(popen.pid)} {int(deathsig)}")
+        self._tell(f"+ {popen.pid} {start_time(popen.pid)} {int(deathsig)}")
         return process
 
     def forget(self, process):

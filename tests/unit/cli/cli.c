@@ -2,8 +2,17 @@
 #include "../test.h"
 
 #include "cli/cli.h"
+#include "cli/up.h"
+#include "cli/users.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct cli seen;
 static unsigned n_runs;
@@ -123,6 +132,164 @@ test_places(void **state)
 	assert_string_equal(cli_run_dir(&c), "/elsewhere/two");
 }
 
+static char place[] = "/tmp/wayleave-cli-XXXXXX";
+
+static const char *
+in_place(const char *name)
+{
+	static char path[4][PATH_MAX];
+	static unsigned at;
+	char *p = path[at++ % 4];
+
+	snprintf(p, PATH_MAX, "%s/%s", place, name);
+	return p;
+}
+
+static void
+write_file(const char *name, mode_t mode, const char *text)
+{
+	int fd = open(in_place(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	fchmod(fd, mode);
+	close(fd);
+}
+
+/* What somebody else has made in /tmp is not taken over. */
+static void
+test_a_run_directory_must_be_ones_own(void **state)
+{
+	struct err e = { 0 };
+
+	assert_int_equal(cli_dir_is_private(in_place("absent"), &e), -ENOENT);
+	mkdir(in_place("own"), 0700);
+	assert_int_equal(cli_dir_is_private(in_place("own"), &e), 0);
+	chmod(in_place("own"), 0755);
+	assert_int_equal(cli_dir_is_private(in_place("own"), &e), -EPERM);
+	assert_non_null(strstr(e.text, "mode 0755"));
+	chmod(in_place("own"), 0700);
+	assert_int_equal(symlink(in_place("own"), in_place("link")), 0);
+	assert_int_equal(cli_dir_is_private(in_place("link"), &e), -EPERM);
+	write_file("file", 0700, "");
+	assert_int_equal(cli_dir_is_private(in_place("file"), &e), -EPERM);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(in_place("own"), 60707, 60707), 0);
+		assert_int_equal(cli_dir_is_private(in_place("own"), &e), -EPERM);
+	} else {
+		assert_int_equal(cli_dir_is_private("/root", &e), -EPERM);
+	}
+	unlink(in_place("link"));
+	unlink(in_place("file"));
+	rmdir(in_place("own"));
+}
+
+/* Who did `sudo wayleave up` asks without sudo. */
+static void
+test_clients_find_the_systems_instance(void **state)
+{
+	struct cli c = { .instance = "two" };
+
+	unsetenv("WAYLEAVE_HOME");
+	setenv("XDG_STATE_HOME", in_place("mine"), 1);
+	setenv("WAYLEAVE_SYSTEM_HOME", place, 1);
+	mkdir(in_place("two"), 0755);
+	assert_string_equal(cli_client_home(&c), cli_home(&c)); /* nobody started anything */
+	write_file("two/env", 0600, "A='1'\n");
+	assert_string_equal(cli_client_home(&c), in_place("two"));
+	setenv("WAYLEAVE_HOME", "/somewhere", 1);
+	assert_string_equal(cli_client_home(&c), "/somewhere/two");
+	unsetenv("WAYLEAVE_HOME");
+	unsetenv("WAYLEAVE_SYSTEM_HOME");
+	unsetenv("XDG_STATE_HOME");
+	unlink(in_place("two/env"));
+	rmdir(in_place("two"));
+}
+
+/* The number of a killed `up` may be another program's by now. */
+static void
+test_down_signals_only_the_owner(void **state)
+{
+	struct cli c = { .instance = "two" };
+	char text[16];
+	pid_t other = fork();
+	int lock, status = 0;
+
+	if (other == 0) {
+		pause();
+		_exit(0);
+	}
+	setenv("WAYLEAVE_RUN", place, 1);
+	mkdir(in_place("two"), 0755);
+	snprintf(text, sizeof(text), "%d\n", (int)other);
+	write_file("two/up.pid", 0644, text);
+	assert_int_equal(up_down(&c), CLI_NOT_FOUND); /* no lock at all */
+	write_file("two/lock", 0600, "");
+	assert_int_equal(up_down(&c), CLI_NOT_FOUND); /* nobody holds it */
+	assert_int_equal(waitpid(other, &status, WNOHANG), 0);
+	lock = open(in_place("two/lock"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(up_down(&c), CLI_OK);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	close(lock);
+	unlink(in_place("two/lock"));
+	unlink(in_place("two/up.pid"));
+	rmdir(in_place("two"));
+}
+
+/* No two processes of an instance share a number, and none is root's. */
+static void
+test_every_process_is_a_user_of_its_own(void **state)
+{
+	struct users u = { true, 60720 };
+	char text[USERS_TEXT];
+	uid_t seen_uids[USERS_MAX];
+	unsigned n = 0;
+
+	seen_uids[n++] = users_uid(&u, USERS_CONTROLLER, 0);
+	for (unsigned i = 0; up_nodes[i].name; i++) {
+		seen_uids[n++] = users_uid(&u, USERS_DAEMON, i);
+		seen_uids[n++] = users_uid(&u, USERS_BFDD, i);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		assert_in_range(seen_uids[i], u.base, u.base + USERS_MAX - 1);
+		for (unsigned j = 0; j < i; j++)
+			assert_int_not_equal(seen_uids[i], seen_uids[j]);
+	}
+	assert_string_equal(users_text(&u, USERS_BFDD, 1, text), "60724:60723");
+	u.is_root = false;
+	assert_int_equal(users_uid(&u, USERS_BFDD, 1), geteuid());
+}
+
+static void
+test_users_must_reach_their_state(void **state)
+{
+	struct users u = { true, 60720 };
+	struct err e = { 0 };
+
+	mkdir(in_place("closed"), 0700);
+	mkdir(in_place("closed/home"), 0755);
+	chmod(place, 0755);
+	assert_int_equal(users_reach(&u, in_place("closed/home"), &e), -EACCES);
+	assert_non_null(strstr(e.text, "closed"));
+	chmod(in_place("closed"), 0711);
+	assert_int_equal(users_reach(&u, in_place("closed/home"), &e), 0);
+	rmdir(in_place("closed/home"));
+	rmdir(in_place("closed"));
+}
+
+static int
+setup(void **state)
+{
+	return mkdtemp(place) ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	return rmdir(place);
+}
+
 /* Every row of the real table can be looked up by its own name and has a page of help. */
 static void
 test_real_commands_have_help(void **state)
@@ -153,11 +320,16 @@ main(void)
 		cmocka_unit_test(test_options_for_all),
 		cmocka_unit_test(test_table_is_as_wide_as_its_cells),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_a_run_directory_must_be_ones_own),
+		cmocka_unit_test(test_clients_find_the_systems_instance),
+		cmocka_unit_test(test_down_signals_only_the_owner),
+		cmocka_unit_test(test_every_process_is_a_user_of_its_own),
+		cmocka_unit_test(test_users_must_reach_their_state),
 		cmocka_unit_test(test_real_commands_have_help),
 	};
 
 	unsetenv("WAYLEAVE_INSTANCE");
 	unsetenv("WAYLEAVE_GROUP");
 	unsetenv("WAYLEAVE_OUTPUT");
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -11,6 +11,7 @@
 #include "base/mono.h"
 #include "datapath/edge.h"
 #include "supervise/bfdd.h"
+#include "supervise/channel.h"
 #include "supervise/keeper.h"
 #include "supervise/process.h"
 
@@ -19,8 +20,10 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
-enum { DOMAIN = 7, CIRCUIT = 1, PATIENCE_MS = 15000, DETECT_MS = 900 };
+enum { DOMAIN = 7, CIRCUIT = 1, PATIENCE_MS = 15000, DETECT_MS = 900, BFDD_UID = 60717 };
+#define BFDD_USER "60717"
 
 static const char *keeper_program, *bfdd_program;
 static char root[] = "/tmp/wayleave-liveness-XXXXXX";
@@ -166,8 +169,10 @@ start_node(void)
 {
 	start_daemon("keeper",
 		     (const char *[]){ keeper_program, "--run", t.run, "--node", "node", "--port",
-				       "trunk0:trunk", "--port", "fabric0:fabric", NULL });
-	start_daemon("bfdd", (const char *[]){ bfdd_program, "--run", t.run, NULL });
+				       "trunk0:trunk", "--port", "fabric0:fabric", "--daemon", "0",
+				       "--bfdd", BFDD_USER, NULL });
+	start_daemon("bfdd", (const char *[]){ bfdd_program, "--run", t.run, "--user", BFDD_USER,
+					       "--client", "0", NULL });
 }
 
 static struct keeper_domain
@@ -618,6 +623,44 @@ the_keeper_refuses(void **state)
 	assert_int_equal(keeper_domain_remove(t.keeper, DOMAIN, &e), 0);
 }
 
+/* Says HELLO as somebody: is the connection ended at once? */
+static bool
+is_turned_away(uid_t uid, enum keeper_role role)
+{
+	AUTO_FREE char *path = mem_printf("%s/%s", t.run, KEEPER_SOCKET);
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		struct keeper_msg m = { .version = KEEPER_VERSION,
+					.type = KEEPER_HELLO,
+					.role = role };
+		int fds[CHANNEL_FDS_MAX], fd;
+		size_t n;
+
+		if (setresgid(BFDD_UID, BFDD_UID, BFDD_UID) < 0 || setresuid(uid, uid, uid) < 0 ||
+		    (fd = channel_connect(path, NULL)) < 0)
+			_exit(2);
+		_exit(channel_send(fd, &m, sizeof(m), NULL, 0, 0) < 0 ||
+		      channel_recv(fd, &m, sizeof(m), fds, &n, 1000) == 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 1;
+}
+
+/* An edged in wrong hands does not get bfdd's custody by saying that it is bfdd, nor the other way
+ * round; a third user of the group is nobody. */
+static void
+a_role_is_its_users_alone(void **state)
+{
+	assert_true(is_turned_away(0, KEEPER_ROLE_BFDD));
+	assert_true(is_turned_away(BFDD_UID, KEEPER_ROLE_EDGED));
+	assert_true(is_turned_away(BFDD_UID + 1, KEEPER_ROLE_EDGED));
+	assert_true(is_turned_away(BFDD_UID + 1, KEEPER_ROLE_BFDD));
+	assert_false(is_turned_away(0, KEEPER_ROLE_EDGED));
+}
+
 static int
 setup(void **state)
 {
@@ -641,6 +684,8 @@ setup(void **state)
 	OK(supervisor_create(&cfg, &t.s, &e));
 	t.run = mem_printf("%s/node", supervisor_dir(t.s));
 	OK(supervisor_node_dir(t.s, "node", &e));
+	if (chown(t.run, 0, BFDD_UID) < 0 || chmod(t.run, 03770) < 0)
+		return -1;
 	OK(supervisor_namespace(t.s, "node", NULL, &e));
 	OK(supervisor_namespace(t.s, "ce", NULL, &e));
 	OK(supervisor_wire(t.s, &trunk, &e));
@@ -683,6 +728,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(bird_does_not_notice_either),
 		cmocka_unit_test(a_removed_domain_is_gone),
 		cmocka_unit_test(the_keeper_refuses),
+		cmocka_unit_test(a_role_is_its_users_alone),
 	};
 	int fd = -1;
 
