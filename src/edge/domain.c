@@ -15,11 +15,9 @@ port_apply(struct edge *x, const struct node_object *from, const struct node_obj
 	struct keeper_port_info info;
 	int r;
 
-	if (from) {
-		node_object_destroy(map_remove_str(&x->ports, from->key));
-		if (!to)
-			return 0; /* nothing is reachable there once its circuits have gone */
-	}
+	node_object_destroy(map_remove_str(&x->ports, (from ? from : to)->key));
+	if (!to)
+		return 0; /* nothing is reachable there once its circuits have gone */
 	p.index = to->port.index;
 	snprintf(p.ifname, sizeof(p.ifname), "%s", to->port.dev);
 	r = keeper_port_attach(daemon_keeper(x->daemon), &p, &info, e);
@@ -195,6 +193,8 @@ domain_up(struct domain *d, struct err *e)
 
 	if (!c)
 		return err_set(e, -ENOENT, "circuit: %s is not applied", d->cfg->circuit);
+	if (domain_by_number(x, d->cfg->number))
+		return err_set(e, -EBUSY, "number: %u is not free yet", d->cfg->number.v);
 	if (!d->cfg->is_enabled || !c->object->circuit.is_enabled)
 		return 0;
 	if (d->cfg->local.family != NET_V4)
@@ -300,14 +300,27 @@ is_soft_change(const struct node_domain *a, const struct node_domain *b)
 	       a->hold_time == b->hold_time && a->is_enabled == b->is_enabled;
 }
 
+/* The keeper first: when that fails, nothing has changed. */
+static int
+domain_key(struct domain *d, const char *md5, struct err *e)
+{
+	struct keeper_key key;
+	int r;
+
+	session_key(md5, &key);
+	r = keeper_domain_key(daemon_keeper(d->table.edge->daemon), d->cfg->number.v, &key, e);
+	mem_wipe(&key, sizeof(key));
+	return r;
+}
+
 static int
 domain_change(struct domain *d, const struct node_object *to, struct err *e)
 {
-	struct edge *x = d->table.edge;
 	bool has_new_key = strcmp(d->cfg->md5, to->domain.md5) != 0;
-	struct keeper_key key;
-	int r = 0;
+	int r;
 
+	if (d->table.bgp && has_new_key && (r = domain_key(d, to->domain.md5, e)) < 0)
+		return r;
 	node_object_destroy((struct node_object *)d->object);
 	d->object = node_object_ref(to);
 	d->cfg = &to->domain;
@@ -316,21 +329,18 @@ domain_change(struct domain *d, const struct node_object *to, struct err *e)
 	domain_bfd(d);
 	bgp_peer_set_limit(session_peer(d->session), d->cfg->max_prefixes, mono_now());
 	if (has_new_key) {
-		session_key(d->cfg->md5, &key);
-		r = keeper_domain_key(daemon_keeper(x->daemon), d->cfg->number.v, &key, e);
-		mem_wipe(&key, sizeof(key));
 		session_set_md5(d->session, d->cfg->md5);
 		session_reconnect(d->session, "MD5 key changed");
 	}
 	edge_dirty(&d->table);
-	return r;
+	return 0;
 }
 
 int
 domain_apply(struct edge *x, const struct node_object *from, const struct node_object *to,
 	     struct err *e)
 {
-	struct domain *d = from ? map_get_str(&x->domains, from->key) : NULL;
+	struct domain *d = map_get_str(&x->domains, (from ? from : to)->key);
 
 	if (d && to && is_soft_change(d->cfg, &to->domain))
 		return domain_change(d, to, e);
@@ -377,12 +387,12 @@ domain_free_all(struct edge *x)
 /* ---- Circuits ---- */
 
 static int
-circuit_rate(struct edge *x, const struct circuit *c, struct err *e)
+circuit_rate(struct edge *x, uint32_t id, const struct node_object *o, struct err *e)
 {
-	uint64_t rate = c->object->circuit.bandwidth_mbps * 1000000ull;
+	uint64_t rate = o->circuit.bandwidth_mbps * 1000000ull;
 	uint64_t both[DP_DIRECTIONS] = { rate, rate };
 
-	return datapath_edge_circuit_put(x->dp, c->id, both, e);
+	return datapath_edge_circuit_put(x->dp, id, both, e);
 }
 
 static void
@@ -431,7 +441,7 @@ circuit_add(struct edge *x, const struct node_object *o, struct err *e)
 	c->trunk = port->port.index;
 	c->id = (uint32_t)c->trunk << 12 | o->circuit.s_tag.v;
 	map_put_str(&x->circuits, o->key, c);
-	r = circuit_rate(x, c, e);
+	r = circuit_rate(x, c->id, o, e);
 	if (r < 0) {
 		circuit_remove(x, c);
 		return r;
@@ -440,23 +450,36 @@ circuit_add(struct edge *x, const struct node_object *o, struct err *e)
 	return 0;
 }
 
+/* Only what the packet path can change under traffic. */
+static int
+circuit_change(struct edge *x, struct circuit *c, const struct node_object *to, struct err *e)
+{
+	int r;
+
+	if (c->object->circuit.bandwidth_mbps != to->circuit.bandwidth_mbps) {
+		meter_second(x, JOURNAL_CHANGE); /* the price may depend on it */
+		r = circuit_rate(x, c->id, to, e);
+		if (r < 0)
+			return r;
+	}
+	node_object_destroy((struct node_object *)c->object);
+	c->object = node_object_ref(to);
+	return 0;
+}
+
 int
 circuit_apply(struct edge *x, const struct node_object *from, const struct node_object *to,
 	      struct err *e)
 {
-	struct circuit *c = from ? circuit_get(x, from->key) : NULL;
+	struct circuit *c = circuit_get(x, (from ? from : to)->key);
 	const struct node_circuit *a, *b;
 
 	if (c && to) {
 		a = &c->object->circuit;
 		b = &to->circuit;
 		if (!strcmp(a->port, b->port) && a->s_tag.v == b->s_tag.v &&
-		    a->is_enabled == b->is_enabled) {
-			meter_second(x, JOURNAL_CHANGE); /* the price may depend on it */
-			node_object_destroy((struct node_object *)c->object);
-			c->object = node_object_ref(to);
-			return circuit_rate(x, c, e);
-		}
+		    a->is_enabled == b->is_enabled)
+			return circuit_change(x, c, to, e);
 	}
 	if (c)
 		circuit_remove(x, c);

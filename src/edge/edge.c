@@ -178,7 +178,8 @@ on_first(uv_timer_t *t)
 {
 	struct edge *x = t->data;
 
-	if (!is_all_ready(x) && mono_now().us < x->sweep_us) {
+	/* what could not be applied yet still has its predecessor's forwarding */
+	if (!(is_all_ready(x) && daemon_is_settled(x->daemon)) && mono_now().us < x->sweep_us) {
 		uv_timer_start(&x->first, on_first, 250, 0);
 		return;
 	}

@@ -45,9 +45,12 @@ vnet_add(struct edge *x, const struct node_object *o, struct err *e)
 	struct fabric_number n = o->vnet.number;
 	struct bgp_table_config cfg = { .name = o->key };
 	struct bgp_import import = { rt_make(self->fabric_as, n), false };
-	int r = datapath_edge_vnet_put(x->dp, n, fabric_key_make(n, o->vnet.generation), e);
 	struct vnet *v;
+	int r;
 
+	if (vnet_by_number(x, n))
+		return err_set(e, -EBUSY, "number: %u is not free yet", n.v);
+	r = datapath_edge_vnet_put(x->dp, n, fabric_key_make(n, o->vnet.generation), e);
 	if (r < 0)
 		return r;
 	v = mem_alloc(sizeof(*v));
@@ -69,8 +72,10 @@ int
 vnet_apply(struct edge *x, const struct node_object *from, const struct node_object *to,
 	   struct err *e)
 {
-	struct vnet *v = from ? vnet_by_number(x, from->vnet.number) : NULL;
+	struct vnet *v = vnet_by_number(x, (from ? from : to)->vnet.number);
 
+	if (v && strcmp(v->object->key, (from ? from : to)->key))
+		v = NULL; /* another has that number by now */
 	if (v && to && v->cfg->number.v == to->vnet.number.v &&
 	    v->cfg->generation == to->vnet.generation) {
 		node_object_destroy((struct node_object *)v->object);

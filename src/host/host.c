@@ -105,7 +105,8 @@ on_first(uv_timer_t *t)
 {
 	struct host *h = t->data;
 
-	if (!is_all_ready(h) && mono_now().us < h->sweep_us) {
+	/* what could not be applied yet still has its predecessor's forwarding */
+	if (!(is_all_ready(h) && daemon_is_settled(h->daemon)) && mono_now().us < h->sweep_us) {
 		uv_timer_start(&h->first, on_first, 250, 0);
 		return;
 	}

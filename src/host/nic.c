@@ -182,12 +182,32 @@ nic_add(struct host *h, const struct node_object *o, struct err *e)
 	return 0;
 }
 
+/* What packets and routes do not depend on. */
+static bool
+is_soft_change(const struct node_nic *a, const struct node_nic *b)
+{
+	if (a->vnet.v != b->vnet.v || a->n_addresses != b->n_addresses ||
+	    memcmp(&a->mac, &b->mac, sizeof(a->mac)) || strcmp(a->node, b->node) ||
+	    strcmp(a->device, b->device))
+		return false;
+	for (unsigned i = 0; i < a->n_addresses; i++)
+		if (!addr_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	return true;
+}
+
 int
 nic_apply(struct host *h, const struct node_object *from, const struct node_object *to,
 	  struct err *e)
 {
-	struct nic *n = from ? map_get_str(&h->nics, from->key) : NULL;
+	struct nic *n = map_get_str(&h->nics, (from ? from : to)->key);
 
+	if (n && to && is_soft_change(n->cfg, &to->nic)) {
+		node_object_destroy((struct node_object *)n->object);
+		n->object = node_object_ref(to);
+		n->cfg = &to->nic;
+		return 0;
+	}
 	if (n)
 		nic_remove(n);
 	return to ? nic_add(h, to, e) : 0;

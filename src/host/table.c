@@ -55,9 +55,12 @@ vnet_add(struct host *h, const struct node_object *o, struct err *e)
 		.exports = { rt_make(self->fabric_as, n) },
 		.n_exports = 1,
 	};
-	int r = datapath_host_vnet_put(h->dp, n, cfg.key, e);
 	struct vnet *v;
+	int r;
 
+	if (vnet_by_number(h, n))
+		return err_set(e, -EBUSY, "number: %u is not free yet", n.v);
+	r = datapath_host_vnet_put(h->dp, n, cfg.key, e);
 	if (r < 0)
 		return r;
 	v = mem_alloc(sizeof(*v));
@@ -76,9 +79,11 @@ int
 vnet_apply(struct host *h, const struct node_object *from, const struct node_object *to,
 	   struct err *e)
 {
-	struct vnet *v = from ? vnet_by_number(h, from->vnet.number) : NULL;
+	struct vnet *v = vnet_by_number(h, (from ? from : to)->vnet.number);
 	int r;
 
+	if (v && strcmp(v->object->key, (from ? from : to)->key))
+		v = NULL; /* another has that number by now */
 	if (v && to && v->cfg->number.v == to->vnet.number.v &&
 	    v->cfg->generation == to->vnet.generation) {
 		node_object_destroy((struct node_object *)v->object);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/mono.h"
 #include "node/cache.h"
+#include "node/changes.h"
 #include "node/ctl.h"
 #include "node/remote.h"
 #include "supervise/notify.h"
@@ -29,8 +30,7 @@ struct daemon {
 	struct keeper *keeper;
 	struct ctl *ctl;
 	struct remote *remote;
-	struct node_config *wanted, *applied;
-	json_t *errors; /* of objects left out, by "kind key" */
+	struct changes changes;
 	char boot[17];
 	bool is_restarting, is_applied;
 };
@@ -56,7 +56,7 @@ daemon_options(const struct daemon *d)
 const struct node_config *
 daemon_config(const struct daemon *d)
 {
-	return d->applied;
+	return d->changes.applied;
 }
 
 const char *
@@ -69,6 +69,12 @@ bool
 daemon_is_restarting(const struct daemon *d)
 {
 	return d->is_restarting;
+}
+
+bool
+daemon_is_settled(const struct daemon *d)
+{
+	return json_object_size(d->changes.errors) == 0;
 }
 
 bool
@@ -87,94 +93,20 @@ daemon_changed(struct daemon *d)
 /* ---- Config ---- */
 
 static void
-note_error(struct daemon *d, const struct node_object *o, const struct err *e)
+on_failed(void *arg, const struct node_object *o, const char *text)
 {
-	char name[NODE_KEY_MAX + 16];
-	const json_t *old;
-
-	snprintf(name, sizeof(name), "%s %s", node_kind_name(o->kind), o->key);
-	old = json_object_get(json_object_get(d->errors, name), "text");
-	if (!old || strcmp(json_string_value(old), e->text))
-		log_warn("config object left out kind=%s key=%s error=\"%s\"",
-			 node_kind_name(o->kind), o->key, e->text);
-	json_object_set_new(d->errors, name,
-			    json_pack("{sssssIss}", "kind", node_kind_name(o->kind), "key", o->key,
-				      "rev", (json_int_t)o->rev, "text", e->text));
+	log_warn("config object not applied kind=%s key=%s error=\"%s\"", node_kind_name(o->kind),
+		 o->key, text);
 }
 
-struct application {
-	struct daemon *d;
-	struct node_config *good;
-};
-
-static void
-on_bad(void *arg, const struct node_object *o, const struct err *e)
+static int
+on_apply(void *arg, const struct node_object *from, const struct node_object *to, struct err *e)
 {
-	struct application *a = arg;
+	struct daemon *d = arg;
 
-	note_error(a->d, o, e);
-	node_config_remove(a->good, o->kind, o->key);
-}
-
-static void
-on_change(void *arg, const struct node_object *from, const struct node_object *to)
-{
-	struct application *a = arg;
-	struct err e = { 0 };
-	int r;
-
-	if (to && to->kind == NODE_SELF && to->self.role != a->d->ops->role)
-		r = err_set(&e, -EINVAL, "role: this program is not for it");
-	else
-		r = a->d->ops->apply(a->d->self, from, to, &e);
-	if (r < 0 && to) {
-		note_error(a->d, to, &e);
-		node_config_remove(a->good, to->kind, to->key);
-	}
-}
-
-/* Makes what is applied follow what is wanted. */
-static void
-apply(struct daemon *d)
-{
-	struct application a = { d, node_config_copy(d->wanted) };
-	struct node_config *target, *before = d->applied;
-
-	/* errors are rebuilt; unchanged ones are not logged again */
-	json_t *old = d->errors;
-
-	d->errors = json_copy(old);
-	node_config_check(d->wanted, on_bad, &a);
-	target = node_config_copy(a.good);
-	node_config_diff(before, target, on_change, &a);
-	d->applied = a.good;
-	node_config_destroy(before);
-	node_config_destroy(target);
-	json_decref(old);
-	d->ops->applied(d->self, !d->is_applied);
-	d->is_applied = true;
-}
-
-/* Drops errors of objects that are applied or gone by now. */
-static void
-prune_errors(struct daemon *d)
-{
-	const char *name;
-	json_t *v;
-	void *next;
-
-	json_object_foreach_safe(d->errors, next, name, v) {
-		const char *kind = json_string_value(json_object_get(v, "kind"));
-		const char *key = json_string_value(json_object_get(v, "key"));
-
-		for (unsigned k = 0; k < NODE_KINDS; k++)
-			if (!strcmp(kind, node_kind_name((enum node_kind)k)) &&
-			    (node_config_get(d->applied, (enum node_kind)k, key) ||
-			     !node_config_get(d->wanted, (enum node_kind)k, key))) {
-				json_object_del(d->errors, name);
-				break;
-			}
-	}
+	if (to && to->kind == NODE_SELF && to->self.role != d->ops->role)
+		return err_set(e, -EINVAL, "role: this program is not for it");
+	return d->ops->apply(d->self, from, to, e);
 }
 
 static void
@@ -182,18 +114,17 @@ on_retry(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
 
-	apply(d);
-	prune_errors(d);
-	if (json_object_size(d->errors))
+	if (!changes_apply(&d->changes))
 		uv_timer_start(&d->retry, on_retry, RETRY_MS, 0);
+	d->ops->applied(d->self, !d->is_applied);
+	d->is_applied = true;
 	daemon_changed(d);
 }
 
 static void
 take_config(struct daemon *d, struct node_config *wanted)
 {
-	node_config_destroy(d->wanted);
-	d->wanted = wanted;
+	changes_want(&d->changes, wanted);
 	on_retry(&d->retry);
 }
 
@@ -210,19 +141,28 @@ on_remote_wanted(void *arg)
 {
 	struct daemon *d = arg;
 
-	return node_config_copy(d->wanted);
+	return node_config_copy(d->changes.wanted);
+}
+
+static json_t *
+list_errors(struct daemon *d)
+{
+	json_t *errors = json_array();
+
+	for (void *it = json_object_iter(d->changes.errors); it;
+	     it = json_object_iter_next(d->changes.errors, it))
+		json_array_append(errors, json_object_iter_value(it));
+	if (d->remote)
+		remote_refused(d->remote, errors);
+	return errors;
 }
 
 static json_t *
 on_remote_report(void *arg)
 {
 	struct daemon *d = arg;
-	json_t *errors = json_array(), *v;
-	const char *name;
 
-	json_object_foreach(d->errors, name, v)
-		json_array_append(errors, v);
-	return json_pack("{soso}", "errors", errors, "state", d->ops->state(d->self));
+	return json_pack("{soso}", "errors", list_errors(d), "state", d->ops->state(d->self));
 }
 
 static int
@@ -230,19 +170,12 @@ on_query(void *arg, const char *query, const char *object, unsigned limit, json_
 	 struct err *e)
 {
 	struct daemon *d = arg;
-	json_t *errors;
-	int r;
 
 	if (!strcmp(query, "config_errors")) {
-		errors = json_array();
-		for (void *it = json_object_iter(d->errors); it;
-		     it = json_object_iter_next(d->errors, it))
-			json_array_append(errors, json_object_iter_value(it));
-		*ret = errors;
+		*ret = list_errors(d);
 		return 0;
 	}
-	r = d->ops->query(d->self, query, object, limit, ret, e);
-	return r;
+	return d->ops->query(d->self, query, object, limit, ret, e);
 }
 
 static json_t *
@@ -378,9 +311,9 @@ run(struct daemon *d)
 	if (d->remote)
 		remote_start(d->remote);
 	log_info("ready node=%s objects=%zu restarting=%d", d->options->node,
-		 node_config_count(d->applied, NODE_DOMAIN) +
-			 node_config_count(d->applied, NODE_VNET) +
-			 node_config_count(d->applied, NODE_NIC),
+		 node_config_count(d->changes.applied, NODE_DOMAIN) +
+			 node_config_count(d->changes.applied, NODE_VNET) +
+			 node_config_count(d->changes.applied, NODE_NIC),
 		 d->is_restarting);
 	notify("READY=1");
 	uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -400,9 +333,7 @@ stop(struct daemon *d)
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&d->loop);
 	keeper_destroy(d->keeper);
-	node_config_destroy(d->wanted);
-	node_config_destroy(d->applied);
-	json_decref(d->errors);
+	changes_fini(&d->changes);
 }
 
 static int
@@ -428,9 +359,8 @@ run_daemon(struct node_options *options, const struct daemon_ops *ops)
 	log_init(ops->program, options->log);
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&d.loop);
-	d.wanted = node_config_create();
-	d.applied = node_config_create();
-	d.errors = json_object();
+	d.changes = (struct changes){ .apply = on_apply, .failed = on_failed, .arg = &d };
+	changes_init(&d.changes);
 	r = start(&d, &e);
 	if (r < 0)
 		log_error("cannot start error=\"%s\"", e.text);

@@ -1,8 +1,8 @@
 /* The frame of wayleave-edged and wayleave-hostd: command line, options, loop, signals, query
  * socket, config (static file, disk cache or controller) applied as differences, reports.
  *
- * An object that breaks a rule, or that cannot be applied now, is left out, reported and tried
- * again every two seconds; everything else goes on. */
+ * An object that breaks a rule, or that cannot be applied now, is left out (a changed one may stay as
+ * it was), reported and tried again every two seconds; everything else goes on. */
 #pragma once
 
 #include "node/options.h"
@@ -20,7 +20,9 @@ struct daemon_ops {
 	/* Opens what needs the keeper. *ret_self goes to the other calls. */
 	int (*open)(struct daemon *d, void **ret_self, struct err *e);
 	void (*close)(void *self);
-	/* from NULL: new; to NULL: gone (cannot fail). On failure nothing of the object remains. */
+	/* from NULL: new; to NULL: gone (cannot fail). On failure of a new object nothing of it
+	 * remains; of a changed one either nothing, or all of it as it was or as it shall be. It is
+	 * tried again with the same `from`, so what is there is found by its key. */
 	int (*apply)(void *self, const struct node_object *from, const struct node_object *to,
 		     struct err *e);
 	/* A batch of changes is done; is_first: the whole first config. */
@@ -46,6 +48,8 @@ const struct node_config *daemon_config(const struct daemon *d);
 const char *daemon_boot(const struct daemon *d);
 /* A predecessor's packet tables are forwarding (RFC 4724: we are the restarting speaker). */
 bool daemon_is_restarting(const struct daemon *d);
+/* Nothing waits to be tried again. */
+bool daemon_is_settled(const struct daemon *d);
 bool daemon_has_controller(const struct daemon *d);
 /* Something in state() changed: report soon. */
 void daemon_changed(struct daemon *d);

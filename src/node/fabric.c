@@ -245,6 +245,8 @@ fabric_apply_self(struct fabric *f, const struct node_object *from, const struct
 
 	if (!to)
 		return 0; /* its successor comes at once, or the node is being emptied */
+	if (f->self && node_object_equal(f->self, to))
+		return 0;
 	if (f->self)
 		return err_set(e, -EBUSY,
 			       "changes of the node object need a restart of the daemon");
@@ -308,6 +310,19 @@ peer_bfd(struct fabric_peer *p)
 }
 
 static int
+peer_key(const struct fabric_peer *p, const char *md5, struct err *e)
+{
+	struct keeper_fabric_peer key = { .local = p->fabric->self->self.underlay,
+					  .peer = p->cfg->underlay };
+	int r;
+
+	session_key(md5, &key.key);
+	r = keeper_fabric_peer(daemon_keeper(p->fabric->cfg.daemon), &key, e);
+	mem_wipe(&key.key, sizeof(key.key));
+	return r;
+}
+
+static int
 peer_session(struct fabric_peer *p, struct err *e)
 {
 	const struct node_self *self = &p->fabric->self->self;
@@ -325,12 +340,8 @@ peer_session(struct fabric_peer *p, struct err *e)
 		.md5 = p->cfg->md5,
 		.listener = -1,
 	};
-	struct keeper_fabric_peer key = { .local = self->underlay, .peer = p->cfg->underlay };
-	int r;
+	int r = peer_key(p, p->cfg->md5, e);
 
-	session_key(p->cfg->md5, &key.key);
-	r = keeper_fabric_peer(daemon_keeper(p->fabric->cfg.daemon), &key, e);
-	mem_wipe(&key.key, sizeof(key.key));
 	if (r == 0)
 		r = session_create(p->fabric->sessions, &cfg, &p->session, e);
 	return r;
@@ -339,7 +350,7 @@ peer_session(struct fabric_peer *p, struct err *e)
 static int
 peer_add(struct fabric *f, const struct node_object *o, struct err *e)
 {
-	struct fabric_peer *p = mem_alloc(sizeof(*p));
+	struct fabric_peer *p;
 	struct datapath_tunnel t = {
 		.node = o->fabric_peer.number,
 		.role = tunnel_role(f, &o->fabric_peer),
@@ -347,6 +358,9 @@ peer_add(struct fabric *f, const struct node_object *o, struct err *e)
 	};
 	int r;
 
+	if (f->by_number[t.node])
+		return err_set(e, -EBUSY, "number: %u is not free yet", t.node);
+	p = mem_alloc(sizeof(*p));
 	p->object = node_object_ref(o);
 	p->cfg = &o->fabric_peer;
 	p->fabric = f;
@@ -376,30 +390,28 @@ is_soft_change(const struct node_fabric_peer *a, const struct node_fabric_peer *
 static int
 peer_change(struct fabric_peer *p, const struct node_object *to, struct err *e)
 {
-	const struct node_self *self = &p->fabric->self->self;
-	struct keeper_fabric_peer key = { .local = self->underlay, .peer = p->cfg->underlay };
 	bool has_new_key = strcmp(p->cfg->md5, to->fabric_peer.md5) != 0;
-	int r = 0;
+	int r;
 
+	/* the keeper first: when that fails, nothing has changed */
+	if (has_new_key && (r = peer_key(p, to->fabric_peer.md5, e)) < 0)
+		return r;
 	node_object_destroy((struct node_object *)p->object);
 	p->object = node_object_ref(to);
 	p->cfg = &to->fabric_peer;
 	peer_bfd(p);
 	if (has_new_key) {
-		session_key(p->cfg->md5, &key.key);
-		r = keeper_fabric_peer(daemon_keeper(p->fabric->cfg.daemon), &key, e);
-		mem_wipe(&key.key, sizeof(key.key));
 		session_set_md5(p->session, p->cfg->md5);
 		session_reconnect(p->session, "MD5 key changed");
 	}
-	return r;
+	return 0;
 }
 
 int
 fabric_apply_peer(struct fabric *f, const struct node_object *from, const struct node_object *to,
 		  struct err *e)
 {
-	struct fabric_peer *p = from ? fabric_peer_by_name(f, from->key) : NULL;
+	struct fabric_peer *p = fabric_peer_by_name(f, (from ? from : to)->key);
 
 	if (to && !f->self)
 		return err_set(e, -ENOENT, "the node object is not applied");

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "fabric/agent.h"
 #include "node/cache.h"
+#include "node/poll.h"
 
 #include <jansson.h>
 
@@ -17,6 +18,7 @@ struct remote {
 	void *arg;
 	struct agent *agent;
 	char *cursor;
+	json_t *refused; /* objects that could not be read, see poll.h */
 	uv_poll_t poll;
 	uv_timer_t report, readings;
 	unsigned n_open;
@@ -37,6 +39,7 @@ remote_create(uv_loop_t *loop, const struct node_options *o, const char *program
 	r->ops = ops;
 	r->arg = arg;
 	r->cursor = mem_strdup("");
+	r->refused = json_object();
 	uv_timer_init(loop, &r->report);
 	uv_timer_init(loop, &r->readings);
 	r->report.data = r->readings.data = r;
@@ -95,19 +98,31 @@ answer_queries(struct remote *r, const json_t *queries)
 	}
 }
 
-/* Puts the poll's objects into c. An object that cannot be read is left as it was, and logged. */
 static void
-merge(struct node_config *c, const json_t *objects)
+log_refused(const json_t *refused)
 {
-	for (size_t i = 0; i < json_array_size(objects); i++) {
-		struct node_object *o;
-		struct err e = { 0 };
+	for (void *it = json_object_iter((json_t *)refused); it;
+	     it = json_object_iter_next((json_t *)refused, it))
+		log_error("object refused object=\"%s\" error=\"%s\"", json_object_iter_key(it),
+			  json_string_value(json_object_get(json_object_iter_value(it), "text")));
+}
 
-		if (node_object_from_json(json_array_get(objects, i), &o, &e) < 0)
-			log_error("object refused error=\"%s\"", e.text);
-		else
-			node_config_put(c, o);
-	}
+/* The next config from a poll's objects, in the cache too. With refused objects the cache has no
+ * cursor: a successor, which may understand them, asks for everything. */
+static struct node_config *
+take_objects(struct remote *r, const json_t *objects, bool is_snapshot, const char *cursor)
+{
+	AUTO(node_config) now = r->ops->wanted(r->arg);
+	struct node_config *c = poll_merge(now, objects, is_snapshot, r->refused);
+	struct err e = { 0 };
+
+	log_refused(r->refused);
+	if (cache_save(r->options->state_dir, c, json_object_size(r->refused) ? "" : cursor, &e) <
+	    0)
+		log_error("config cache error=\"%s\"", e.text);
+	log_info("config taken cursor=%s snapshot=%d objects=%zu", cursor, is_snapshot,
+		 json_array_size(objects));
+	return c;
 }
 
 static void
@@ -116,7 +131,6 @@ take_poll(struct remote *r, const json_t *body)
 	const char *cursor = json_string_value(json_object_get(body, "cursor"));
 	const json_t *objects = json_object_get(body, "objects");
 	bool is_snapshot = json_is_true(json_object_get(body, "snapshot"));
-	struct err e = { 0 };
 
 	if (!cursor) {
 		log_error("poll answer without cursor");
@@ -124,13 +138,8 @@ take_poll(struct remote *r, const json_t *body)
 		return;
 	}
 	if (is_snapshot || json_array_size(objects)) {
-		struct node_config *c = is_snapshot ? node_config_create() : r->ops->wanted(r->arg);
+		struct node_config *c = take_objects(r, objects, is_snapshot, cursor);
 
-		merge(c, objects);
-		if (cache_save(r->options->state_dir, c, cursor, &e) < 0)
-			log_error("config cache error=\"%s\"", e.text);
-		log_info("config taken cursor=%s snapshot=%d objects=%zu", cursor, is_snapshot,
-			 json_array_size(objects));
 		free(r->cursor);
 		r->cursor = mem_strdup(cursor);
 		r->ops->config(r->arg, c);
@@ -216,6 +225,14 @@ on_readings(uv_timer_t *t)
 }
 
 void
+remote_refused(const struct remote *r, json_t *errors)
+{
+	for (void *it = json_object_iter(r->refused); it;
+	     it = json_object_iter_next(r->refused, it))
+		json_array_append(errors, json_object_iter_value(it));
+}
+
+void
 remote_start(struct remote *r)
 {
 	const struct node_options *o = r->options;
@@ -251,6 +268,7 @@ on_closed(uv_handle_t *h)
 	if (--r->n_open)
 		return;
 	free(r->cursor);
+	json_decref(r->refused);
 	free(r);
 }
 

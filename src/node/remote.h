@@ -26,5 +26,7 @@ int remote_create(uv_loop_t *loop, const struct node_options *o, const char *pro
 struct node_config *remote_cached(struct remote *r);
 void remote_start(struct remote *r);
 void remote_destroy(struct remote *r); /* NULL is fine */
+/* Appends an error for each object of the controller that could not be read. */
+void remote_refused(const struct remote *r, struct json_t *errors);
 /* Report soon. */
 void remote_changed(struct remote *r);
