@@ -5,6 +5,8 @@
  * result goes into its operation, a GET's to the client that has been waiting. */
 #include "arm/internal.h"
 
+enum { MAX_WAITING = 16 }; /* questions of one caller */
+
 struct pending {
 	struct list link;
 	struct arena arena;
@@ -125,6 +127,25 @@ operation_start(struct store_tx *tx, void *arg, struct err *e)
 	return store_operation_put(tx, &op, e);
 }
 
+/* Each holds memory here and asks nodes to work; nobody gets all of it. */
+static int
+waiting_check(struct ctx *c)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&c->en->lock);
+	LIST_FOR(it, &c->en->calls)
+	n += !strcmp(LIST_ENTRY(it, struct pending, link)->caller.oid, c->caller.oid);
+	pthread_mutex_unlock(&c->en->lock);
+	if (n < MAX_WAITING)
+		return 0;
+	c->error.retry_after = 5;
+	return arm_refuse(&c->error, 429, "TooManyRequests",
+			  "%d questions of yours wait for answers of nodes. Try again when they "
+			  "are answered.",
+			  MAX_WAITING);
+}
+
 int
 handle_action(struct ctx *c)
 {
@@ -136,6 +157,9 @@ handle_action(struct ctx *c)
 				  t->action->method == ARM_GET ? "GET" : "POST");
 	r = reading(c, action_run);
 	if (r < 0 || c->resp.body || !c->call->asks)
+		return r;
+	r = waiting_check(c);
+	if (r < 0)
 		return r;
 	if (t->action->method == ARM_GET)
 		return pending_start(c, c->call, NULL);

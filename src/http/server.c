@@ -15,12 +15,24 @@
 #include <sys/socket.h>
 
 enum {
-	MAX_BODY = 4 << 20,
-	MAX_FORM = 64 << 10,
+	MAX_BODY = 4 << 20,     /* of who has shown a token or a certificate */
+	MAX_FORM = 64 << 10,    /* of anybody: token requests, enrolments */
+	MAX_BODIES = 256 << 20, /* of all that are being read and handled */
 	MAX_LISTENERS = 8,
 	POLL_SECONDS = 20,
-	IDLE_SECONDS = 60,
-	MAX_PER_ADDRESS = 1024, /* of the API; agents may share one behind NAT */
+	IDLE_SECONDS = 60,    /* between requests */
+	REQUEST_SECONDS = 30, /* for TLS and the first headers; for a body */
+	SEND_SECONDS = 120,   /* for the answer */
+	MAX_PER_ADDRESS = 256,
+	MAX_AGENTS_PER_ADDRESS = 1024, /* they may share one behind NAT */
+};
+
+/* A connection, whatever it is doing, and until when it must have done it. A client that sends a
+ * byte now and then never is idle, but it is late. */
+struct conn {
+	struct list link; /* in server.conns */
+	int fd;
+	struct mono until;
 };
 
 enum call_state { CALL_READING, CALL_RUNNING, CALL_DONE };
@@ -32,8 +44,11 @@ struct call {
 	struct arena arena;
 	bool is_agent;
 	enum call_state state;
+	struct conn *net;
 	struct buf body;
-	bool is_too_large;
+	size_t limit, held; /* of the body: allowed; counted in server.bodies */
+	bool discards;      /* what comes is not kept: nobody known sends it, or one of these: */
+	bool is_too_large, is_starved;
 	const char *method, *path;
 	const char *node; /* agents' listener, once known */
 	struct mono parked_until;
@@ -61,10 +76,12 @@ struct http_server {
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
 	struct list queue, parked, running;
+	struct list conns;
 	size_t n_workers, n_calls;
+	size_t bodies; /* bytes */
 	pthread_t workers[64];
 	bool is_stopping;
-	uint64_t n_requests, n_refused, n_failed, n_polls;
+	uint64_t n_requests, n_refused, n_failed, n_polls, n_late;
 	struct mono started;
 };
 
@@ -180,11 +197,14 @@ answer_metrics(struct call *c)
 		"# TYPE wayleave_http_refused_total counter\nwayleave_http_refused_total %llu\n"
 		"# TYPE wayleave_http_failed_total counter\nwayleave_http_failed_total %llu\n"
 		"# TYPE wayleave_agent_polls_total counter\nwayleave_agent_polls_total %llu\n"
+		"# TYPE wayleave_http_late_total counter\nwayleave_http_late_total %llu\n"
 		"# TYPE wayleave_http_calls gauge\nwayleave_http_calls %zu\n"
+		"# TYPE wayleave_http_body_bytes gauge\nwayleave_http_body_bytes %zu\n"
 		"# TYPE wayleave_store_scanned_rows_total counter\n"
 		"wayleave_store_scanned_rows_total %llu\n",
 		(unsigned long long)s->n_requests, (unsigned long long)s->n_refused,
-		(unsigned long long)s->n_failed, (unsigned long long)s->n_polls, s->n_calls,
+		(unsigned long long)s->n_failed, (unsigned long long)s->n_polls,
+		(unsigned long long)s->n_late, s->n_calls, s->bodies,
 		(unsigned long long)store_scanned_rows(s->cfg.store));
 	pthread_mutex_unlock(&s->lock);
 	store_read(s->cfg.store, metrics_nodes, &b, NULL);
@@ -194,7 +214,56 @@ answer_metrics(struct call *c)
 	c->len = strlen(c->text);
 }
 
-/* Paths that need no token. Returns whether it was one. */
+struct may {
+	struct call *c;
+	const struct arm_caller *caller;
+	bool result;
+};
+
+static int
+may_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct may *w = arg;
+	const struct arm_auth auth = identity_auth(w->c->s->cfg.identity);
+
+	w->result =
+		auth.may(auth.ctx, tx, &w->c->arena, w->caller, "Wayleave.Nodes/nodes/read", "/");
+	return 0;
+}
+
+static int
+authenticate(struct call *c, struct arm_caller *ret, struct arm_error *error)
+{
+	const struct arm_auth auth = identity_auth(c->s->cfg.identity);
+
+	*error = (struct arm_error){ .arena = &c->arena };
+	return auth.authenticate(auth.ctx, &c->arena, header(c, "Authorization"), utc_now_us(), ret,
+				 error);
+}
+
+/* They name nodes: for who may read those. */
+static void
+answer_metrics_if_allowed(struct call *c)
+{
+	struct arm_caller caller;
+	struct arm_error error;
+	struct may w = { .c = c, .caller = &caller };
+	struct err e = { 0 };
+
+	if (authenticate(c, &caller, &error) < 0) {
+		answer_error(c, error.status, error.code, error.message);
+		c->headers[c->n_headers++] = (struct arm_header){ "WWW-Authenticate", "Bearer" };
+	} else if (store_read(c->s->cfg.store, may_run, &w, &e) < 0) {
+		answer_error(c, 503, "ServiceUnavailable", "Try again.");
+	} else if (!w.result) {
+		answer_error(c, 403, "AuthorizationFailed",
+			     "Metrics are for who may read Wayleave.Nodes/nodes over '/'.");
+	} else {
+		answer_metrics(c);
+	}
+}
+
+/* Paths that need no token here. Returns whether it was one. */
 static bool
 open_path(struct call *c)
 {
@@ -223,7 +292,7 @@ open_path(struct call *c)
 		return true;
 	}
 	if (is_get && !strcmp(p, "/metrics")) {
-		answer_metrics(c);
+		answer_metrics_if_allowed(c);
 		return true;
 	}
 	if (is_get && !strcasecmp(p, "/metadata/endpoints")) {
@@ -463,55 +532,67 @@ poll_wait(struct call *c)
 	return v < 0 ? 0 : MIN(v, POLL_SECONDS);
 }
 
+static bool
+is_enrolment(const struct call *c)
+{
+	return !strcmp(c->path, "/agent/v1/enrol") && !strcmp(c->method, "POST");
+}
+
+/* Who asks? False: answered. */
+static bool
+agent_know(struct call *c)
+{
+	const char *cert = client_cert(c);
+	struct err e = { 0 };
+	int r = cert ? nodes_find(c->s->cfg.nodes, &c->arena, cert, &c->node, &e) : 0;
+
+	if (r < 0)
+		answer_failure(c, r, &e);
+	else if (r == 0)
+		answer_error(c, 401, "CertificateRequired",
+			     "A certificate of an enrolled node is needed.");
+	else
+		c->parked_until = mono_add_ms(mono_now(), poll_wait(c) * 1000);
+	return r > 0;
+}
+
+static void
+agent_write(struct call *c, const char *what)
+{
+	struct arm_error bad = { .arena = &c->arena };
+	json_t *body = NULL;
+
+	if (c->req.body) {
+		body = arm_body_parse(&c->arena, c->req.body, c->req.body_len, &bad);
+		if (!body)
+			return answer_error(c, bad.status, bad.code, bad.message);
+	}
+	if (is_enrolment(c))
+		agent_enrol(c, body);
+	else
+		agent_post(c, what, body);
+	json_decref(body);
+}
+
 /* true: parked */
 static bool
 agent_run(struct call *c)
 {
-	const char *cert, *what;
-	struct err e = { 0 };
-	json_t *body = NULL;
-	int r;
+	const char *what;
 
 	if (strncmp(c->path, "/agent/v1/", 10)) {
 		answer_error(c, 404, "NotFound", "This listener is for agents.");
 		return false;
 	}
 	what = c->path + 10;
-	if (c->req.body) {
-		struct arm_error bad = { .arena = &c->arena };
-
-		body = arm_body_parse(&c->arena, c->req.body, c->req.body_len, &bad);
-		if (!body) {
-			answer_error(c, bad.status, bad.code, bad.message);
-			return false;
-		}
-	}
-	if (!strcmp(what, "enrol") && !strcmp(c->method, "POST")) {
-		agent_enrol(c, body);
-		json_decref(body);
+	if (!is_enrolment(c) && !c->node && !agent_know(c))
 		return false;
-	}
-	if (!c->node) {
-		cert = client_cert(c);
-		r = cert ? nodes_find(c->s->cfg.nodes, &c->arena, cert, &c->node, &e) : 0;
-		if (r <= 0) {
-			if (r < 0)
-				answer_failure(c, r, &e);
-			else
-				answer_error(c, 401, "CertificateRequired",
-					     "A certificate of an enrolled node is needed.");
-			json_decref(body);
-			return false;
-		}
-		c->parked_until = mono_add_ms(mono_now(), poll_wait(c) * 1000);
-	}
 	if (!strcmp(what, "poll") && !strcmp(c->method, "GET"))
 		return agent_poll(c);
 	if (strcmp(c->method, "POST"))
 		answer_error(c, 405, "MethodNotAllowed", "That method is not offered here.");
 	else
-		agent_post(c, what, body);
-	json_decref(body);
+		agent_write(c, what);
 	return false;
 }
 
@@ -578,6 +659,22 @@ http_server_wake(struct http_server *s, const char *node)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Its thread sees the end and closes it. s->lock is held. */
+static void
+late_cut(struct http_server *s, struct mono now)
+{
+	LIST_FOR(it, &s->conns)
+	{
+		struct conn *n = LIST_ENTRY(it, struct conn, link);
+
+		if (!mono_is_due(n->until, now))
+			continue;
+		shutdown(n->fd, SHUT_RDWR);
+		n->until = MONO_NEVER;
+		s->n_late++;
+	}
+}
+
 void
 http_server_tick(struct http_server *s)
 {
@@ -585,6 +682,7 @@ http_server_tick(struct http_server *s)
 
 	arm_tick(s->cfg.engine);
 	pthread_mutex_lock(&s->lock);
+	late_cut(s, now);
 	LIST_FOR_SAFE(it, &s->parked)
 	{
 		struct call *c = LIST_ENTRY(it, struct call, link);
@@ -599,6 +697,16 @@ http_server_tick(struct http_server *s)
 }
 
 /* --- libmicrohttpd -------------------------------------------------------------------------------------------- */
+
+static void
+conn_until(struct call *c, int seconds)
+{
+	if (!c->net)
+		return;
+	pthread_mutex_lock(&c->s->lock);
+	c->net->until = seconds ? mono_add_ms(mono_now(), seconds * 1000LL) : MONO_NEVER;
+	pthread_mutex_unlock(&c->s->lock);
+}
 
 static enum MHD_Result
 call_respond(struct call *c)
@@ -623,17 +731,112 @@ call_respond(struct call *c)
 	c->s->n_failed += c->status >= 500;
 	c->s->n_polls += c->is_agent && c->node && strstr(c->path, "/poll") != NULL;
 	pthread_mutex_unlock(&c->s->lock);
+	conn_until(c, SEND_SECONDS);
 	ok = MHD_queue_response(c->conn, (unsigned)c->status, r);
 	MHD_destroy_response(r);
 	return ok;
 }
 
 static enum MHD_Result
-respond_too_large(struct call *c)
+respond_now(struct call *c, int status, const char *code, const char *message)
 {
-	answer_error(c, 413, "RequestEntityTooLarge", "The body is larger than 4194304 bytes.");
+	answer_error(c, status, code, message);
 	c->state = CALL_DONE;
 	return call_respond(c);
+}
+
+static enum MHD_Result
+respond_too_large(struct call *c)
+{
+	return respond_now(c, 413, "RequestEntityTooLarge",
+			   arena_printf(&c->arena, "The body is larger than %zu bytes.", c->limit));
+}
+
+static enum MHD_Result
+respond_starved(struct call *c)
+{
+	c->headers[c->n_headers++] = (struct arm_header){ "Retry-After", "2" };
+	return respond_now(c, 503, "ServiceUnavailable", "Too much is being sent. Try again.");
+}
+
+/* --- bodies: who may send how much ---- */
+
+static bool
+bodies_take(struct call *c, size_t n)
+{
+	bool ok;
+
+	pthread_mutex_lock(&c->s->lock);
+	ok = c->s->bodies + n <= MAX_BODIES;
+	if (ok) {
+		c->s->bodies += n;
+		c->held += n;
+	}
+	pthread_mutex_unlock(&c->s->lock);
+	return ok;
+}
+
+static bool
+ends_with(const char *s, const char *tail)
+{
+	size_t n = strlen(s), k = strlen(tail);
+
+	return n >= k && !strcasecmp(s + n - k, tail);
+}
+
+/* A path where who is not known may send something. */
+static bool
+is_open_form(const struct call *c)
+{
+	if (c->is_agent)
+		return is_enrolment(c);
+	return !strcmp(c->method, "POST") &&
+	       (ends_with(c->path, "/oauth2/token") || ends_with(c->path, "/oauth2/v2.0/token"));
+}
+
+static bool
+is_known(struct call *c)
+{
+	struct arm_caller caller;
+	struct arm_error error;
+
+	return c->is_agent ? client_cert(c) != NULL : authenticate(c, &caller, &error) == 0;
+}
+
+/* The headers are in; nothing of the body has been read. */
+static enum MHD_Result
+call_admit(struct call *c)
+{
+	const char *length = header(c, "Content-Length");
+	unsigned long long n = length ? strtoull(length, NULL, 10) : 0;
+
+	c->limit = MAX_FORM;
+	if (!n && !header(c, "Transfer-Encoding"))
+		return MHD_YES;
+	if (!is_open_form(c)) {
+		c->discards = !is_known(c); /* what answers 401 does not need it */
+		c->limit = c->discards ? MAX_FORM : MAX_BODY;
+	}
+	if (c->discards && n > c->limit)
+		return respond_now(c, 401, "AuthenticationFailed",
+				   "Authentication failed; nothing was read.");
+	if (n > c->limit)
+		return respond_too_large(c);
+	return c->discards || bodies_take(c, n) ? MHD_YES : respond_starved(c);
+}
+
+static void
+body_add(struct call *c, const char *data, size_t n)
+{
+	size_t all = c->body.n + n;
+
+	if (c->discards)
+		return;
+	c->is_too_large = all > c->limit;
+	c->is_starved = !c->is_too_large && all > c->held && !bodies_take(c, all - c->held);
+	c->discards = c->is_too_large || c->is_starved;
+	if (!c->discards)
+		buf_put(&c->body, data, n);
 }
 
 static void
@@ -642,6 +845,7 @@ call_start(struct call *c)
 	struct http_server *s = c->s;
 
 	request_fill(c);
+	conn_until(c, 0);
 	MHD_suspend_connection(c->conn);
 	pthread_mutex_lock(&s->lock);
 	c->state = CALL_RUNNING;
@@ -654,6 +858,7 @@ static struct call *
 call_create(struct listener *l, struct MHD_Connection *conn, const char *url, const char *method)
 {
 	struct call *c = mem_alloc(sizeof(*c));
+	const union MHD_ConnectionInfo *info;
 
 	c->s = l->s;
 	c->conn = conn;
@@ -661,6 +866,9 @@ call_create(struct listener *l, struct MHD_Connection *conn, const char *url, co
 	c->method = arena_strdup(&c->arena, method);
 	c->path = arena_strdup(&c->arena, url);
 	c->start = mono_now();
+	info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	c->net = info ? info->socket_context : NULL;
+	conn_until(c, REQUEST_SECONDS);
 	pthread_mutex_lock(&c->s->lock);
 	c->s->n_calls++;
 	pthread_mutex_unlock(&c->s->lock);
@@ -672,25 +880,20 @@ on_request(void *arg, struct MHD_Connection *conn, const char *url, const char *
 	   const char *version, const char *data, size_t *data_size, void **slot)
 {
 	struct call *c = *slot;
-	const char *length;
 
 	if (!c) {
 		c = *slot = call_create(arg, conn, url, method);
-		length = header(c, "Content-Length");
-		/* Refused before it is read. */
-		if (length && strtoull(length, NULL, 10) > MAX_BODY)
-			return respond_too_large(c);
-		return MHD_YES;
+		return call_admit(c);
 	}
 	if (*data_size) {
-		c->is_too_large |= c->body.n + *data_size > MAX_BODY;
-		if (!c->is_too_large)
-			buf_put(&c->body, data, *data_size);
+		body_add(c, data, *data_size);
 		*data_size = 0;
 		return MHD_YES;
 	}
 	if (c->is_too_large && c->state == CALL_READING)
 		return respond_too_large(c);
+	if (c->is_starved && c->state == CALL_READING)
+		return respond_starved(c);
 	if (c->state == CALL_READING) {
 		call_start(c);
 		return MHD_YES;
@@ -704,10 +907,13 @@ on_completed(void *arg, struct MHD_Connection *conn, void **slot,
 {
 	struct call *c = *slot;
 	struct http_server *s;
+	size_t held;
 
 	if (!c)
 		return;
 	s = c->s;
+	held = c->held;
+	conn_until(c, IDLE_SECONDS + REQUEST_SECONDS);
 	buf_fini(&c->body);
 	free(c->text);
 	arena_reset(&c->arena);
@@ -715,8 +921,34 @@ on_completed(void *arg, struct MHD_Connection *conn, void **slot,
 	*slot = NULL;
 	pthread_mutex_lock(&s->lock);
 	s->n_calls--;
+	s->bodies -= held;
 	pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+on_connection(void *arg, struct MHD_Connection *conn, void **slot,
+	      enum MHD_ConnectionNotificationCode what)
+{
+	struct listener *l = arg;
+	struct http_server *s = l->s;
+	struct conn *n = *slot;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		n = *slot = mem_alloc(sizeof(*n));
+		n->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		n->until = mono_add_ms(mono_now(), REQUEST_SECONDS * 1000LL);
+	}
+	pthread_mutex_lock(&s->lock);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		list_append(&s->conns, &n->link);
+	else
+		list_remove(&n->link);
+	pthread_mutex_unlock(&s->lock);
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+		free(n);
+		*slot = NULL;
+	}
 }
 
 /* Keeps the path as it was sent: it is split before it is decoded. */
@@ -746,9 +978,10 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, is_agent ? max : MIN(max, MAX_PER_ADDRESS),
-		  NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		  MIN(max, is_agent ? MAX_AGENTS_PER_ADDRESS : MAX_PER_ADDRESS), NULL },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
+		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l },
 		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)pki_server_cert_pem(cfg->pki) },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)pki_server_key_pem(cfg->pki) },
@@ -786,6 +1019,7 @@ http_server_start(const struct http_config *cfg, struct http_server **ret, struc
 	list_init(&s->queue);
 	list_init(&s->parked);
 	list_init(&s->running);
+	list_init(&s->conns);
 	*ret = s;
 	for (; s->n_workers < n; s->n_workers++)
 		if (pthread_create(&s->workers[s->n_workers], NULL, worker_main, s))

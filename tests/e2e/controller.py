@@ -138,6 +138,9 @@ def first_start_makes_what_clients_need():
     same(os.stat(f"{HOME}/state/pki/ca.key").st_mode & 0o777, 0o600)
     same(C.request("GET", "/healthz")[0], 200)
     same(C.request("GET", "/readyz")[0], 200)
+    same(C.request("GET", "/metrics")[0], 401)
+    same(C.request("GET", "/metrics", None, C.token())[0], 403)
+    same(C.request("GET", "/metrics", None, C.token("OPERATOR_"))[0], 200)
     status, _, doc = C.request("GET", "/adfs/.well-known/openid-configuration")
     same(status, 200)
     assert doc["issuer"].startswith(C.env["ARM_ENDPOINT"])
@@ -221,11 +224,98 @@ def hostile_clients_get_an_answer():
     same(C.request("GET", "/healthz")[0], 200)
 
 
+def answer_to_headers(port, method, path, length, token=None):
+    """The status of the answer to headers alone: nothing of the body is ever sent."""
+    c = http.client.HTTPSConnection("127.0.0.1", port, context=C.tls, timeout=10)
+    c.putrequest(method, path)
+    c.putheader("Content-Length", str(length))
+    if token:
+        c.putheader("Authorization", "Bearer " + token)
+    c.endheaders()
+    try:
+        return c.getresponse().status
+    finally:
+        c.close()
+
+
+def who_is_not_known_cannot_fill_the_memory():
+    path = f"/subscriptions/{C.env['SUBSCRIPTION']}/resourcegroups/x?{V}"
+    same(answer_to_headers(C.port, "PUT", path, 1 << 20), 401)
+    same(answer_to_headers(C.port, "PUT", path, 1 << 20, "x.y.z"), 401)
+    same(answer_to_headers(C.port, "POST", "/adfs/oauth2/token", 1 << 20), 413)
+    same(answer_to_headers(AGENTS, "POST", "/agent/v1/readings", 1 << 20), 401)
+    same(answer_to_headers(AGENTS, "POST", "/agent/v1/enrol", 1 << 20), 413)
+    # in chunks: read, not kept, refused
+    c = C.connection(30)
+    try:
+        c.request("PUT", path, (b"x" * 65536 for _ in range(40)), encode_chunked=True)
+        same(c.getresponse().status, 401)
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+        pass
+    c.close()
+    # who is known but all at once: 256 MiB for all, the rest is asked to come again
+    token, waiting, answers = C.token(), [], []
+    for _ in range(70):
+        c = C.connection(10)
+        c.putrequest("PUT", path)
+        c.putheader("Authorization", "Bearer " + token)
+        c.putheader("Content-Length", str(4 << 20))
+        c.endheaders()
+        waiting.append(c)
+    for c in waiting[64:]:
+        answers.append(c.getresponse().status)
+    for c in waiting:
+        c.close()
+    assert set(answers) == {503}, answers
+    deadline = time.monotonic() + 20  # and it is given back
+    while C.request("PUT", path.replace("/x", "/y"), {"location": "westeurope"}, token)[0] == 503:
+        assert time.monotonic() < deadline
+    same(C.request("DELETE", path.replace("/x", "/y"), None, token)[0], 202)
+
+
+def who_is_slow_is_cut():
+    def drip(header, body):
+        """Sends a byte a second; returns after how long it was cut, None after 45 s."""
+        s = C.tls.wrap_socket(socket.create_connection((C.host, C.port), 10), server_hostname=C.host)
+        s.settimeout(1)
+        started = time.monotonic()
+        try:
+            s.sendall(header)
+            while time.monotonic() - started < 45:
+                s.sendall(body)
+                try:
+                    if not s.recv(1):
+                        return time.monotonic() - started
+                except TimeoutError:
+                    pass
+        except OSError:
+            return time.monotonic() - started
+        finally:
+            s.close()
+        return None
+
+    results = []
+    put = f"PUT /subscriptions/{C.env['SUBSCRIPTION']}/resourcegroups/x?{V} HTTP/1.1\r\nHost: x\r\n"
+    full = (put + f"Authorization: Bearer {C.token()}\r\nContent-Length: 1000\r\n\r\n").encode()
+    threads = [
+        threading.Thread(target=lambda: results.append(drip(put.encode(), b"x"))),  # headers without end
+        threading.Thread(target=lambda: results.append(drip(full, b"x"))),  # a body without end
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for seconds in results:
+        assert seconds and 25 < seconds < 40, results
+
+
 def agents_need_a_certificate():
     c = http.client.HTTPSConnection("127.0.0.1", AGENTS, context=C.tls, timeout=10)
     for method, path, body, want in (
         ("GET", "/agent/v1/poll", None, 401),
         ("POST", "/agent/v1/report", "{}", 401),
+        ("POST", "/agent/v1/report", "{", 401),  # nobody has looked into it
+        ("GET", "/agent/v1/poll", "{}", 401),
         ("POST", "/agent/v1/enrol", '{"node":"x","token":"y","csr":"z"}', 403),
         ("POST", "/agent/v1/enrol", "{}", 400),
         ("POST", "/agent/v1/enrol", "{", 400),
@@ -291,6 +381,8 @@ TESTS = [
     groups_and_access,
     roles_can_be_given_and_taken,
     hostile_clients_get_an_answer,
+    who_is_not_known_cannot_fill_the_memory,
+    who_is_slow_is_cut,
     agents_need_a_certificate,
     parallel_writes_all_survive,
     what_was_answered_survives_kill,

@@ -688,6 +688,26 @@ a_question_goes_to_the_node_and_back(void **state)
 }
 
 static void
+one_caller_does_not_take_all_questions(void **state)
+{
+	struct fixture *f = *state;
+	json_t *j;
+
+	group(f);
+	poll(f, "", &j);
+	json_decref(j);
+	box(f, "b1", "{}");
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(ask(f, ARM_POST, BOX "b1/weigh", NULL), 202);
+	assert_int_equal(ask(f, ARM_POST, BOX "b1/weigh", NULL), 429);
+	assert_string_equal(code(f), "TooManyRequests");
+	assert_string_equal(header(f, "Retry-After"), "5");
+	/* others still may */
+	assert_int_equal(ask_as(f, (struct ask){ .who = "j" }, ARM_POST, BOX "b1/weigh", NULL),
+			 202);
+}
+
+static void
 a_full_compile_equals_what_is_stored(void **state)
 {
 	struct fixture *f = *state;
@@ -740,6 +760,7 @@ main(void)
 		CASE(a_deletion_at_its_deadline_keeps_its_claims),
 		CASE(the_name_of_what_lingers_is_not_free),
 		CASE(a_question_goes_to_the_node_and_back),
+		CASE(one_caller_does_not_take_all_questions),
 		CASE(a_full_compile_equals_what_is_stored),
 		CASE(a_group_goes_with_all_that_is_in_it),
 	};
