@@ -11,7 +11,7 @@ struct node_options {
 	const char *node;      /* required: this node's name */
 	const char *run_dir;   /* /run/wayleave/<instance>/<node> */
 	const char *state_dir; /* /var/lib/wayleave/<instance>/<node> */
-	const char *user;      /* NULL: stay who we are (without capabilities) */
+	const char *user;      /* become it first; NULL: stay who we are (without capabilities) */
 	enum log_level log;
 	bool sandbox; /* drop capabilities, seccomp; default true */
 
