@@ -22,7 +22,8 @@ static const struct cli_option peering_options[] = {
 	{ "secondary", "PREFIX", "the /30 of the link to edge B", false },
 	{ "vlan", "ID", "the C-tag, 1 to 4094, the same on both links", false },
 	{ "asn", "NUMBER", "your AS number", false },
-	{ "key", "KEY", "MD5 key of the BGP sessions, up to 25 letters and digits", false },
+	{ "key", "KEY", "MD5 key of the BGP sessions, up to 25 letters and digits; -: a line of stdin", false },
+	{ "key-file", "FILE", "the same from a file's first line, out of sight of others", false },
 	{ "state", "STATE", "Enabled or Disabled", false },
 	{ "location", "REGION", "not used", false },
 	{ NULL, NULL, NULL, false },
@@ -50,7 +51,7 @@ static const struct cli_option connection_options[] = {
 	{ "gateway", "NAME", "the VNet's gateway", true },
 	{ "circuit", "NAME", "name or full id", true },
 	{ "weight", "N", "routing weight, 0 to 32000", false },
-	{ "authorization-key", "KEY", "for a circuit of another subscription", false },
+	{ "authorization-key", "KEY", "for a circuit of another subscription; -: a line of stdin", false },
 	{ "location", "REGION", "default: $LOCATION of the environment", false },
 	{ NULL, NULL, NULL, false },
 };

@@ -1,5 +1,6 @@
 /* See lab.h. */
 #include "cli/lab.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,10 +20,22 @@ find(const char *name, char *out, size_t size)
 	return cli_fail(CLI_FAILED, "the lab's programs are not installed beside this one");
 }
 
+/* Where cli_program() looks; a caller who says it himself knows better. */
+static void
+tell_where_programs_are(void)
+{
+	char self[PATH_MAX];
+	AUTO_FREE char *path = NULL;
+
+	cli_program(".", self, sizeof(self));
+	path = mem_printf("%s:%s/../../lab:%s/../../lab/switch", self, self, self);
+	setenv("WAYLEAVE_PROGRAMS", path, 0);
+}
+
 static int
 hand_over(struct cli *c, const char *script, const char *verb)
 {
-	char path[PATH_MAX], self[PATH_MAX];
+	char path[PATH_MAX];
 	const char *argv[CLI_ARGS_MAX + 6];
 	unsigned n = 0;
 	int code = find(script, path, sizeof(path));
@@ -38,7 +51,7 @@ hand_over(struct cli *c, const char *script, const char *verb)
 	for (unsigned i = 0; i < c->n_args; i++)
 		argv[n++] = c->args[i];
 	argv[n] = NULL;
-	setenv("WAYLEAVE_PROGRAMS", cli_program(".", self, sizeof(self)), 1);
+	tell_where_programs_are();
 	fflush(stdout);
 	execv(path, (char *const *)argv);
 	return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));

@@ -4,12 +4,13 @@
 #include "base/mem.h"
 #include "cli/rest.h"
 
+#include <errno.h>
 #include <jansson.h>
 
 #define NETWORK_API "2023-09-01"
 #define FABRIC_API "2026-01-01"
 #define GROUP_API "2021-04-01"
-enum { COLUMNS_MAX = 9 };
+enum { COLUMNS_MAX = 9, SECRET_MAX = 1024 };
 
 struct column {
 	const char *heading, *path; /* "properties.peerings.0.name" */
@@ -109,7 +110,7 @@ set_path(json_t *body, const char *path, json_t *value)
 
 /* ---- options to fields ---- */
 
-enum field_kind { F_TEXT, F_NUMBER, F_REF };
+enum field_kind { F_TEXT, F_NUMBER, F_REF, F_SECRET };
 struct field {
 	const char *option, *path;
 	enum field_kind kind;
@@ -146,6 +147,31 @@ put_number(json_t *body, const struct field *f, const char *text)
 	return CLI_OK;
 }
 
+/* The first line of a file ("-": stdin), without its end: command lines are everybody's to read. */
+static int
+put_secret_of(json_t *body, const struct field *f, const char *file)
+{
+	FILE *in = !strcmp(file, "-") ? stdin : fopen(file, "re");
+	char line[SECRET_MAX + 2], *got;
+	size_t n;
+
+	if (!in)
+		return cli_fail(CLI_FAILED, "%s: %s", file, strerror(errno));
+	got = fgets(line, sizeof(line), in);
+	if (in != stdin)
+		fclose(in);
+	if (!got)
+		return cli_fail(CLI_USAGE, "--%s: %s is empty", f->option,
+				in == stdin ? "standard input" : file);
+	n = strcspn(line, "\r\n");
+	if (n > SECRET_MAX)
+		return cli_fail(CLI_USAGE, "--%s: more than %d letters", f->option, SECRET_MAX);
+	line[n] = 0;
+	set_path(body, f->path, json_string(line));
+	mem_wipe(line, sizeof(line));
+	return CLI_OK;
+}
+
 static int
 put_fields(struct cli *c, struct rest *r, json_t *body, const struct field *f)
 {
@@ -157,8 +183,12 @@ put_fields(struct cli *c, struct rest *r, json_t *body, const struct field *f)
 			continue;
 		if (f->kind == F_NUMBER && (code = put_number(body, f, v)) != CLI_OK)
 			return code;
-		if (f->kind == F_TEXT)
+		if (f->kind == F_SECRET && !strcmp(v, "-")) {
+			if ((code = put_secret_of(body, f, v)) != CLI_OK)
+				return code;
+		} else if (f->kind == F_TEXT || f->kind == F_SECRET) {
 			set_path(body, f->path, json_string(v));
+		}
 		if (f->kind == F_REF) {
 			AUTO_FREE char *id = resource_id(c, r, f->type, v);
 
@@ -218,14 +248,21 @@ build_peering(struct cli *c, struct rest *r, json_t *body)
 		{ "secondary", "properties.secondaryPeerAddressPrefix", F_TEXT, NULL },
 		{ "vlan", "properties.vlanId", F_NUMBER, NULL },
 		{ "asn", "properties.peerASN", F_NUMBER, NULL },
-		{ "key", "properties.sharedKey", F_TEXT, NULL },
+		{ "key", "properties.sharedKey", F_SECRET, NULL },
 		{ "state", "properties.state", F_TEXT, NULL },
 		{ NULL, NULL, F_TEXT, NULL },
 	};
 
+	static const struct field file = { "key-file", "properties.sharedKey", F_SECRET, NULL };
+	const char *key_file = cli_value(c, file.option);
+	int code;
+
+	if (key_file && cli_has(c, "key"))
+		return cli_fail(CLI_USAGE, "--key or --key-file, not both");
 	set_path(body, "properties.peeringType",
 		 json_string(c->n_args > 1 ? c->args[1] : "AzurePrivatePeering"));
-	return put_fields(c, r, body, fields);
+	code = put_fields(c, r, body, fields);
+	return code == CLI_OK && key_file ? put_secret_of(body, &file, key_file) : code;
 }
 
 /* "NAME=PREFIX[,NAME=PREFIX]" */
@@ -304,7 +341,7 @@ build_connection(struct cli *c, struct rest *r, json_t *body)
 		  "Microsoft.Network/virtualNetworkGateways" },
 		{ "circuit", "properties.peer", F_REF, "Microsoft.Network/expressRouteCircuits" },
 		{ "weight", "properties.routingWeight", F_NUMBER, NULL },
-		{ "authorization-key", "properties.authorizationKey", F_TEXT, NULL },
+		{ "authorization-key", "properties.authorizationKey", F_SECRET, NULL },
 		{ NULL, NULL, F_TEXT, NULL },
 	};
 

@@ -136,6 +136,9 @@ add_sessions(struct table *t, const struct node_view *v, const json_t *circuits)
 	json_object_foreach(json_object_get(v->status, "domains"), key, domain) {
 		char in[32], out[32], prefixes[24];
 		const char *name = circuit_name(circuits, key), *slash = strchr(key, '/');
+		const char *session = text_at(domain, "session");
+		/* Why it was down last time is nobody's question while it is up. */
+		bool is_up = !strcmp(session, "Established");
 		AUTO_FREE char *label =
 			mem_printf("%s%s", name, name == key || !slash ? "" : slash);
 
@@ -143,8 +146,8 @@ add_sessions(struct table *t, const struct node_view *v, const json_t *circuits)
 		rate_of(v, key, "bytesOut", out, sizeof(out));
 		snprintf(prefixes, sizeof(prefixes), "%" JSON_INTEGER_FORMAT,
 			 json_integer_value(json_object_get(domain, "prefixes")));
-		table_add(t, v->node->name, label, text_at(domain, "session"),
-			  text_at(domain, "bfd"), prefixes, in, out, text_at(domain, "reason"));
+		table_add(t, v->node->name, label, session, text_at(domain, "bfd"), prefixes, in,
+			  out, is_up ? "" : text_at(domain, "reason"));
 	}
 }
 
