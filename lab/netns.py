@@ -175,6 +175,12 @@ def start_time(pid):
         return f.read().rpartition(")")[2].split()[19]
 
 
+def is_ended(pid):
+    """Not gone yet, but only its parent has still to look."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        return f.read().rpartition(")")[2].split()[0] in "ZX"
+
+
 class Box:
     """All that one lab started: processes, namespaces and a directory. Use it as a context."""
 
