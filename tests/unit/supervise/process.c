@@ -39,6 +39,7 @@ an_instance_has_one_owner(void **state)
 	AUTO(supervisor) a = create("one");
 	struct supervisor *b = NULL;
 
+	assert_non_null(a);
 	assert_int_equal(supervisor_create(&cfg, &b, NULL), -EBUSY);
 	cfg.instance = "two";
 	assert_int_equal(supervisor_create(&cfg, &b, NULL), 0);
