@@ -186,7 +186,7 @@ static int
 server_make(struct pki *p, const char *names, const char *cert_file, const char *key_file,
 	    struct err *e)
 {
-	AUTO_FREE char *both = NULL, *cert = NULL, *ca = NULL, *key = NULL;
+	AUTO_FREE char *cert = NULL, *key = NULL;
 	int r;
 
 	X509_free(p->server);

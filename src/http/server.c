@@ -958,8 +958,7 @@ unescape_nothing(void *arg, struct MHD_Connection *conn, char *s)
 	return strlen(s);
 }
 
-static void
-on_log(void *arg, const char *fmt, va_list ap)
+static void PRINTF(2, 0) on_log(void *arg, const char *fmt, va_list ap)
 {
 	char line[512];
 
