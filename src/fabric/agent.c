@@ -6,16 +6,12 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/mono.h"
+#include "fabric/credential.h"
 
 #include <curl/curl.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 
 enum {
 	BODY_BYTES = 64 << 20, /* a snapshot of a large edge */
@@ -23,6 +19,7 @@ enum {
 	WAIT_S = 20,
 	BACKOFF_MIN_MS = 500,
 	BACKOFF_MAX_MS = 30000,
+	RENEW_AGAIN_S = 60,
 };
 
 struct item {
@@ -36,12 +33,17 @@ struct agent {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int event_fd;
-	bool is_stopping, is_online, is_enrolled;
+	bool is_stopping, is_online;
 	char *cursor;        /* the next poll's; taken over by the owner */
 	bool is_cursor_free; /* the owner has taken the last poll's answer */
 	json_t *report, *readings;
 	struct list answers, events;
 	unsigned n_answers;
+	unsigned identity; /* grows with each new certificate */
+	/* the poller's own */
+	bool is_refused, is_token_tried;
+	char *csr;        /* of an enrolment without an answer yet */
+	int64_t renew_us; /* mono: no renewal before */
 };
 
 struct event_item {
@@ -150,6 +152,8 @@ make_handle(struct agent *a, struct buf *answer)
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	/* a resumed session would have the certificate of before */
+	curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 5L);
@@ -164,11 +168,39 @@ make_handle(struct agent *a, struct buf *answer)
 	return c;
 }
 
+/* A thread's connection under the node's certificate. */
+struct link {
+	struct buf in;
+	CURL *handle;
+	unsigned identity; /* it was made for */
+};
+
 static void
-use_certificate(struct agent *a, CURL *c)
+link_fini(struct link *l)
 {
-	curl_easy_setopt(c, CURLOPT_SSLCERT, a->cert);
-	curl_easy_setopt(c, CURLOPT_SSLKEY, a->key);
+	curl_easy_cleanup(l->handle);
+	buf_fini(&l->in);
+}
+
+/* A new certificate needs a new connection. False: out of memory, try again. */
+static bool
+link_ready(struct agent *a, struct link *l)
+{
+	unsigned identity;
+
+	pthread_mutex_lock(&a->lock);
+	identity = a->identity;
+	pthread_mutex_unlock(&a->lock);
+	if (l->handle && l->identity == identity)
+		return true;
+	curl_easy_cleanup(l->handle);
+	l->handle = make_handle(a, &l->in);
+	l->identity = identity;
+	if (!l->handle)
+		return false;
+	curl_easy_setopt(l->handle, CURLOPT_SSLCERT, a->cert);
+	curl_easy_setopt(l->handle, CURLOPT_SSLKEY, a->key);
+	return true;
 }
 
 /* One request; body NULL is a GET. Returns the status, or negative. answer: JSON or NULL. */
@@ -219,90 +251,99 @@ request(struct agent *a, CURL *c, struct buf *in, const char *path, const json_t
 	return (int)status;
 }
 
-/* ---- Enrolment ---- */
+/* ---- The certificate ---- */
 
 static int
-write_private(const char *path, const char *text, size_t n, struct err *e)
+take_certificate(struct agent *a, const json_t *answer, struct err *e)
 {
-	AUTO_FREE char *tmp = mem_printf("%s.new", path);
-	AUTO_CLOSE fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	const char *cert = json_string_value(json_object_get(answer, "certificate"));
+	int r = cert ? credential_write(a->cert, cert, strlen(cert), e)
+		     : err_set(e, -EBADMSG, "the answer has no certificate");
 
-	if (fd < 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) < 0 || rename(tmp, path) < 0)
-		return err_errno(e, "%s", path);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&a->lock);
+	a->identity++;
+	pthread_mutex_unlock(&a->lock);
 	return 0;
 }
 
-static int
-bio_text(BIO *b, char **ret)
-{
-	char *p;
-	long n = BIO_get_mem_data(b, &p);
-
-	*ret = mem_alloc((size_t)n + 1);
-	memcpy(*ret, p, (size_t)n);
-	return (int)n;
-}
-
-/* A P-256 key in key_file and its CSR with CN = node. */
-static int
-make_csr(struct agent *a, char **ret, struct err *e)
-{
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-	X509_REQ *req = X509_REQ_new();
-	BIO *bk = BIO_new(BIO_s_mem()), *br = BIO_new(BIO_s_mem());
-	X509_NAME *name = req ? X509_REQ_get_subject_name(req) : NULL;
-	char *text = NULL;
-	int r = -EIO, n;
-
-	if (key && name &&
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)a->node, -1, -1,
-				       0) &&
-	    X509_REQ_set_pubkey(req, key) && X509_REQ_sign(req, key, EVP_sha256()) &&
-	    PEM_write_bio_PKCS8PrivateKey(bk, key, NULL, NULL, 0, NULL, NULL) &&
-	    PEM_write_bio_X509_REQ(br, req)) {
-		n = bio_text(bk, &text);
-		r = write_private(a->key, text, (size_t)n, e);
-		mem_wipe(text, (size_t)n);
-		bio_text(br, ret);
-	} else {
-		err_set(e, r, "cannot make a key and its request");
-	}
-	free(text);
-	BIO_free(bk);
-	BIO_free(br);
-	X509_REQ_free(req);
-	EVP_PKEY_free(key);
-	return r;
-}
-
+/* One request is made and sent until it is answered: the token is good for that one alone. */
 static int
 enrol(struct agent *a, struct err *e)
 {
 	AUTO_BUF in = { 0 };
-	AUTO_FREE char *csr = NULL;
 	json_t *body, *answer = NULL;
-	const char *cert;
 	CURL *c;
-	int r;
+	int r = 0;
 
-	if (access(a->cert, R_OK) == 0 && access(a->key, R_OK) == 0)
-		return 0;
 	if (!a->token)
 		return err_set(e, -ENOKEY, "no certificate, and no token to enrol with");
-	r = make_csr(a, &csr, e);
+	if (!a->csr)
+		r = credential_request(a->key, a->node, &a->csr, e);
 	if (r < 0)
 		return r;
 	c = make_handle(a, &in);
-	body = json_pack("{ssssss}", "node", a->node, "token", a->token, "csr", csr);
+	body = json_pack("{ssssss}", "node", a->node, "token", a->token, "csr", a->csr);
 	r = request(a, c, &in, "/agent/v1/enrol", body, &answer, e);
 	json_decref(body);
 	curl_easy_cleanup(c);
-	cert = json_string_value(json_object_get(answer, "certificate"));
 	if (r >= 0)
-		r = cert ? write_private(a->cert, cert, strlen(cert), e)
-			 : err_set(e, -EBADMSG, "the answer has no certificate");
+		r = take_certificate(a, answer, e);
 	json_decref(answer);
-	return r < 0 ? err_wrap(e, r, "enrol") : 0;
+	if (r < 0)
+		return err_wrap(e, r, "enrol");
+	free(TAKE(a->csr));
+	emit(a, AGENT_CERTIFICATE, NULL, "enrolled");
+	return 0;
+}
+
+/* The present certificate is good until the new one is first used. */
+static void
+renew(struct agent *a, struct link *l)
+{
+	AUTO_FREE char *csr = NULL;
+	json_t *body, *answer = NULL;
+	struct err e = { 0 };
+	int r;
+
+	if (mono_now().us < a->renew_us)
+		return;
+	r = credential_request(a->key, a->node, &csr, &e);
+	if (r == 0) {
+		body = json_pack("{ss}", "csr", csr);
+		r = request(a, l->handle, &l->in, "/agent/v1/renew", body, &answer, &e);
+		json_decref(body);
+	}
+	if (r >= 0)
+		r = take_certificate(a, answer, &e);
+	json_decref(answer);
+	a->renew_us = mono_now().us + RENEW_AGAIN_S * 1000000ll;
+	if (r < 0)
+		err_wrap(&e, r, "not renewed");
+	emit(a, AGENT_CERTIFICATE, NULL, r < 0 ? e.text : "renewed");
+}
+
+/* Sees to the certificate. One that has run out, or that the controller refuses, is as good as none
+ * when there is a token; tries with the one and with the other take turns. */
+static int
+see_to_certificate(struct agent *a, struct link *l, struct err *e)
+{
+	enum credential_state state = credential_state(a->cert, a->key, utc_now_us());
+	int r;
+
+	if (state == CREDENTIAL_NONE)
+		return enrol(a, e);
+	if ((state == CREDENTIAL_EXPIRED || a->is_refused) && a->token && !a->is_token_tried) {
+		a->is_token_tried = true;
+		r = enrol(a, e);
+		a->is_refused = r < 0;
+		return r;
+	}
+	a->is_token_tried = false;
+	if (state == CREDENTIAL_DUE && link_ready(a, l))
+		renew(a, l);
+	return 0;
 }
 
 /* ---- The poll ---- */
@@ -368,18 +409,16 @@ static void *
 run_poller(void *arg)
 {
 	struct agent *a = arg;
-	AUTO_BUF in = { 0 };
-	CURL *c = make_handle(a, &in);
+	struct link l = { 0 };
 	int backoff = BACKOFF_MIN_MS;
 
-	use_certificate(a, c);
 	for (;;) {
 		struct err e = { 0 };
-		int r = a->is_enrolled ? 0 : enrol(a, &e);
+		int r = see_to_certificate(a, &l, &e);
 
 		if (r == 0) {
-			a->is_enrolled = true;
-			r = poll_once(a, c, &in, &e);
+			r = link_ready(a, &l) ? poll_once(a, l.handle, &l.in, &e) : -ENOMEM;
+			a->is_refused = r == -EACCES;
 		}
 		if (r == -ECANCELED)
 			break;
@@ -392,7 +431,7 @@ run_poller(void *arg)
 			break;
 		backoff = MIN(2 * backoff, BACKOFF_MAX_MS);
 	}
-	curl_easy_cleanup(c);
+	link_fini(&l);
 	return NULL;
 }
 
@@ -454,15 +493,14 @@ run_poster(void *arg)
 	static const char *const paths[] = { NULL, "/agent/v1/report", "/agent/v1/answer",
 					     "/agent/v1/readings" };
 	struct agent *a = arg;
-	AUTO_BUF in = { 0 };
-	CURL *c = make_handle(a, &in);
-	json_t *body, *answer;
+	struct link l = { 0 };
+	json_t *body, *answer = NULL;
 	enum post p;
 
-	use_certificate(a, c);
 	while ((p = next_post(a, &body)) != POST_NONE) {
 		struct err e = { 0 };
-		int r = request(a, c, &in, paths[p], body, &answer, &e);
+		int r = link_ready(a, &l) ? request(a, l.handle, &l.in, paths[p], body, &answer, &e)
+					  : -ENOMEM;
 
 		if (r < 0 && p == POST_REPORT && r != -EPROTO)
 			keep_report(a, body);
@@ -471,11 +509,11 @@ run_poster(void *arg)
 		json_decref(body);
 		if (r >= 0 && p == POST_READINGS && answer)
 			emit(a, AGENT_ACKNOWLEDGED, TAKE(answer), NULL);
-		json_decref(answer);
+		json_decref(TAKE(answer));
 		if (r < 0 && nap(a, 1000))
 			break;
 	}
-	curl_easy_cleanup(c);
+	link_fini(&l);
 	return NULL;
 }
 
@@ -549,6 +587,7 @@ agent_stop(struct agent *a)
 	free(a->key);
 	free(a->token);
 	free(a->node);
+	free(a->csr);
 	free(a->cursor);
 	free(a);
 }

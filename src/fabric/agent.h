@@ -9,6 +9,12 @@
  *     -> { "node": "edge-a", "token": "...", "csr": "<PEM>" }
  *     <- 200 { "certificate": "<PEM>", "ca": "<PEM>" } | 403
  *
+ *     The token is for one request: a lost answer may be asked for again with the same.
+ *
+ *   POST /agent/v1/renew      from two thirds of the certificate's life on
+ *     -> { "csr": "<PEM>" }
+ *     <- as enrol. The certificate before is good until the new one is first used.
+ *
  *   GET /agent/v1/poll?cursor=EPOCH.REV[&wait=SECONDS]     parked up to wait (default 20) seconds
  *     <- 200 { "cursor": "EPOCH.REV", "snapshot": false,
  *              "objects": [ node objects, see node.h ],
@@ -55,9 +61,10 @@ struct agent_config {
 	const char *ca_file;   /* PEM */
 	const char *cert_file; /* PEM; written by enrolment */
 	const char *key_file;  /* PEM, 0600; made by enrolment */
-	const char *token;     /* for enrolment while there is no certificate; NULL = never */
-	const char *node;      /* name */
-	const char *cursor;    /* "" = ask for a snapshot */
+	const char *token;  /* for enrolment without a certificate, or with one that has run out or
+				* is refused; NULL = never */
+	const char *node;   /* name */
+	const char *cursor; /* "" = ask for a snapshot */
 };
 
 /* What the link hands to its owner. */
@@ -65,7 +72,8 @@ enum agent_event_kind {
 	AGENT_POLL,         /* body: a poll answer */
 	AGENT_ACKNOWLEDGED, /* body: the readings' answer */
 	AGENT_ONLINE,       /* the controller answers again; body NULL */
-	AGENT_OFFLINE       /* text: why; body NULL */
+	AGENT_OFFLINE,      /* text: why; body NULL */
+	AGENT_CERTIFICATE   /* text: what became of it; body NULL */
 };
 struct agent_event {
 	enum agent_event_kind kind;

@@ -170,6 +170,9 @@ take_event(struct remote *r, struct agent_event *ev)
 		r->is_online = true;
 		remote_changed(r);
 		break;
+	case AGENT_CERTIFICATE:
+		log_info("certificate outcome=\"%s\"", ev->text);
+		break;
 	case AGENT_OFFLINE:
 		if (r->is_online || strcmp(r->away, ev->text))
 			log_warn("controller away error=\"%s\"", ev->text);
