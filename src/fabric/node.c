@@ -70,6 +70,7 @@ static const struct field self_fields[] = {
 	{ "fabricAs", F_INT, AT(self.fabric_as), .min = 1, .max = 65535 },
 	{ "customerAs", F_INT, AT(self.customer_as), .min = 1, .max = UINT32_MAX },
 	{ "fabricDev", F_DEVICE, AT(self.fabric_dev) },
+	{ "fabricMinTtl", F_INT, AT(self.fabric_min_ttl), .max = 255 },
 	{ "vswitchMac", F_MAC, AT(self.vswitch_mac) },
 	{ 0 }
 };
@@ -149,6 +150,7 @@ set_defaults(struct node_object *o)
 	switch (o->kind) {
 	case NODE_SELF:
 		o->self.fabric_as = 12076;
+		o->self.fabric_min_ttl = 250;
 		snprintf(o->self.fabric_dev, sizeof(o->self.fabric_dev), "fabric0");
 		o->self.vswitch_mac = (struct mac){ { 0x02, 0x77, 0x6c, 0x00, 0x00, 0x01 } };
 		break;

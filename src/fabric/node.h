@@ -19,6 +19,8 @@
  *     fabricAs          12076                 1..65535: iBGP, RD, RT
  *     customerAs        = fabricAs            the AS customers see
  *     fabricDev         "fabric0"
+ *     fabricMinTtl      250                   least TTL on fabric BGP sessions (RFC 5082): 255 less the
+ *                                             underlay's hops at most; 0 = not checked
  *     vswitchMac        "02:77:6c:00:00:01"   host: the MAC that answers for every subnet
  *
  *   fabricPeer  another node; key = that node's name
@@ -120,6 +122,7 @@ struct node_self {
 	uint16_t fabric_as;
 	struct asn customer_as;
 	char fabric_dev[NODE_DEV_MAX + 1];
+	uint8_t fabric_min_ttl;
 	struct mac vswitch_mac;
 };
 

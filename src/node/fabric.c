@@ -225,7 +225,7 @@ start_speaker(struct fabric *f, const struct node_self *s, struct err *e)
 		.seed = (uint64_t)mono_now().us,
 		.hooks = f->cfg.hooks,
 	};
-	struct keeper_fabric_listen l = { .local = s->underlay };
+	struct keeper_fabric_listen l = { .local = s->underlay, .min_ttl = s->fabric_min_ttl };
 	int fd, r = keeper_fabric_listen(daemon_keeper(f->cfg.daemon), &l, &fd, e);
 
 	if (r < 0)
@@ -338,6 +338,7 @@ peer_session(struct fabric_peer *p, struct err *e)
 			.connect_retry_ms = 1000,
 		},
 		.md5 = p->cfg->md5,
+		.min_ttl = self->fabric_min_ttl,
 		.listener = -1,
 	};
 	int r = peer_key(p, p->cfg->md5, e);

@@ -32,6 +32,7 @@ struct session {
 	struct bgp_peer *peer;
 	void *owner;
 	uint32_t domain;
+	uint8_t min_ttl;
 	struct keeper_key key;
 	struct listener *listener;
 	struct conn *conns[CONNS];
@@ -155,7 +156,11 @@ on_dial(void *ctx, struct bgp_conn *b)
 	struct session *s = bgp_peer_owner(bgp_conn_peer(b));
 	const struct bgp_peer_config *cfg = bgp_peer_config(bgp_conn_peer(b));
 	struct keeper_dial d = {
-		.domain = s->domain, .local = cfg->local, .peer = cfg->remote, .key = s->key
+		.domain = s->domain,
+		.min_ttl = s->min_ttl,
+		.local = cfg->local,
+		.peer = cfg->remote,
+		.key = s->key,
 	};
 	struct sockaddr_storage to;
 	socklen_t len = addr_to_sockaddr(&cfg->remote, 179, &to);
@@ -395,6 +400,7 @@ session_create(struct sessions *ss, const struct session_config *cfg, struct ses
 	s->sessions = ss;
 	s->owner = bgp.owner;
 	s->domain = cfg->domain;
+	s->min_ttl = cfg->min_ttl;
 	session_key(cfg->md5, &s->key);
 	bgp.owner = s;
 	s->peer = bgp_peer_create(ss->speaker, &bgp, e);

@@ -30,7 +30,8 @@ struct session_config {
 	struct bgp_peer_config bgp; /* owner: the caller's, see session_owner() */
 	uint32_t domain;            /* 0: a fabric peer */
 	const char *md5;            /* "" = none; copied */
-	int listener;               /* customers: their own, taken; -1: none */
+	uint8_t min_ttl; /* of the peer's packets on dialled connections (RFC 5082); 0: any */
+	int listener;    /* customers: their own, taken; -1: none */
 };
 /* Creates and starts the peer. */
 int session_create(struct sessions *s, const struct session_config *cfg, struct session **ret,
