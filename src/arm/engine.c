@@ -625,6 +625,12 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 }
 
 void
+arm_engine_set_ctx(struct arm_engine *en, void *ctx)
+{
+	__atomic_store_n(&en->cfg.ctx, ctx, __ATOMIC_RELEASE);
+}
+
+void
 arm_tick(struct arm_engine *en)
 {
 	struct mono now = mono_now();

@@ -40,7 +40,7 @@ snapshot_init(struct arm_snapshot *s, struct arm_overlay *o, struct arm_engine *
 		.error = e,
 		.now_us = now_us,
 		.overlay = o,
-		.ctx = en->cfg.ctx,
+		.ctx = __atomic_load_n(&en->cfg.ctx, __ATOMIC_ACQUIRE),
 	};
 }
 

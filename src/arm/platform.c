@@ -90,7 +90,7 @@ locations_run(struct ctx *c, struct arm_snapshot *s)
 
 	if (r < 0)
 		return r;
-	all = c->en->cfg.locations ? c->en->cfg.locations(s, c->en->cfg.ctx) : json_array();
+	all = c->en->cfg.locations ? c->en->cfg.locations(s, s->ctx) : json_array();
 	json_array_foreach(all, i, one) {
 		const char *name = arm_str(one, "name", "");
 
@@ -144,7 +144,7 @@ provider_json(struct ctx *c, struct arm_snapshot *s, const char *sub, const char
 	json_t *types = json_array(), *names = json_array(), *one, *all;
 	size_t i;
 
-	all = c->en->cfg.locations ? c->en->cfg.locations(s, c->en->cfg.ctx) : json_array();
+	all = c->en->cfg.locations ? c->en->cfg.locations(s, s->ctx) : json_array();
 	json_array_foreach(all, i, one)
 		json_array_append(names, json_object_get(one, "displayName")
 						 ? json_object_get(one, "displayName")

@@ -193,7 +193,7 @@ check_if_match(struct ctx *c, const struct arm_resource *r)
 int
 location_check(struct ctx *c, struct arm_snapshot *s, const char *location, const char *code)
 {
-	json_t *all = c->en->cfg.locations ? c->en->cfg.locations(s, c->en->cfg.ctx) : NULL, *one;
+	json_t *all = c->en->cfg.locations ? c->en->cfg.locations(s, s->ctx) : NULL, *one;
 	AUTO_BUF names = { 0 };
 	bool hit = !all;
 	size_t i;

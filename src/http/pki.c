@@ -16,6 +16,7 @@ enum { CA_DAYS = 3650, SERVER_DAYS = 397, NODE_DAYS = 30, RENEW_DAYS = 60 };
 struct pki {
 	X509 *ca, *server;
 	EVP_PKEY *ca_key, *server_key;
+	char *dir, *names; /* as in the servers' certificate */
 	char *ca_file, *ca_pem, *server_pem, *server_key_pem;
 	char ca_hash[65];
 };
@@ -223,18 +224,59 @@ server_is_good(const struct pki *p, const char *names_file, const char *names)
 	       X509_verify(p->server, X509_get0_pubkey(p->ca)) == 1;
 }
 
+/* The servers' certificate from its files, or a new one. */
+static int
+server_load(struct pki *p, struct err *e)
+{
+	AUTO_FREE char *cert = mem_printf("%s/server.crt", p->dir);
+	AUTO_FREE char *key = mem_printf("%s/server.key", p->dir);
+	AUTO_FREE char *names = mem_printf("%s/server.names", p->dir);
+	int r = 0;
+
+	X509_free(p->server);
+	EVP_PKEY_free(p->server_key);
+	p->server = cert_read(cert);
+	p->server_key = key_read(key);
+	if (server_is_good(p, names, p->names))
+		return 0;
+	r = server_make(p, p->names, cert, key, e);
+	return r < 0 ? r : file_write(names, p->names, 0644, e);
+}
+
+int
+pki_refresh(struct pki *p, bool *ret_is_new, struct err *e)
+{
+	int r = server_load(p, e);
+	AUTO_FREE char *text = NULL;
+
+	*ret_is_new = false;
+	if (r < 0)
+		return r;
+	text = cert_text(p->server);
+	if (p->server_pem && !strcmp(text, p->server_pem))
+		return 0;
+	*ret_is_new = true;
+	free(p->server_pem);
+	p->server_pem = TAKE(text);
+	if (p->server_key_pem)
+		mem_wipe(p->server_key_pem, strlen(p->server_key_pem));
+	free(p->server_key_pem);
+	p->server_key_pem = key_text(p->server_key);
+	return 0;
+}
+
 int
 pki_open(const char *dir, const char *const *names, struct pki **ret, struct err *e)
 {
 	AUTO(pki) p = mem_alloc(sizeof(*p));
-	AUTO_FREE char *ca_key = mem_printf("%s/ca.key", dir),
-		       *cert = mem_printf("%s/server.crt", dir);
-	AUTO_FREE char *key = mem_printf("%s/server.key", dir), *alt = alt_names(names);
-	AUTO_FREE char *names_file = mem_printf("%s/server.names", dir);
+	AUTO_FREE char *ca_key = mem_printf("%s/ca.key", dir);
+	bool is_new;
 	int r = 0;
 
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return err_errno(e, "make %s", dir);
+	p->dir = mem_strdup(dir);
+	p->names = alt_names(names);
 	p->ca_file = mem_printf("%s/ca.crt", dir);
 	p->ca = cert_read(p->ca_file);
 	p->ca_key = key_read(ca_key);
@@ -243,21 +285,12 @@ pki_open(const char *dir, const char *const *names, struct pki **ret, struct err
 	else if (!p->ca || !p->ca_key || X509_check_private_key(p->ca, p->ca_key) != 1)
 		r = err_set(e, -EBADMSG, "%s and %s do not belong together or cannot be read",
 			    p->ca_file, ca_key);
-	p->server = cert_read(cert);
-	p->server_key = key_read(key);
-	if (r == 0 && names && !server_is_good(p, names_file, alt)) {
-		r = server_make(p, alt, cert, key, e);
-		if (r == 0)
-			r = file_write(names_file, alt, 0644, e);
-	}
+	if (r == 0 && names)
+		r = pki_refresh(p, &is_new, e);
 	if (r < 0)
 		return r;
 	cert_hash(p->ca, p->ca_hash);
 	p->ca_pem = cert_text(p->ca);
-	if (names) {
-		p->server_pem = cert_text(p->server);
-		p->server_key_pem = key_text(p->server_key);
-	}
 	*ret = TAKE(p);
 	return 0;
 }
@@ -273,6 +306,8 @@ pki_destroy(struct pki *p)
 	EVP_PKEY_free(p->server_key);
 	if (p->server_key_pem)
 		mem_wipe(p->server_key_pem, strlen(p->server_key_pem));
+	free(p->dir);
+	free(p->names);
 	free(p->ca_file);
 	free(p->ca_pem);
 	free(p->server_pem);

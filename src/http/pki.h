@@ -1,5 +1,5 @@
-/* Our own certificates: a CA made at the first start, the servers' certificate under it (renewed at
- * start when it runs out or its names change), and agents' certificates from their requests.
+/* Our own certificates: a CA made at the first start, the servers' certificate under it (renewed
+ * when it runs out or its names change), and agents' certificates from their requests.
  * All are files in one directory; keys are 0600. EC P-256. */
 #pragma once
 
@@ -10,6 +10,9 @@ struct pki;
  * 127.0.0.1 and ::1. NULL: the servers' certificate is left alone (and absent). */
 int pki_open(const char *dir, const char *const *names, struct pki **ret, struct err *e);
 void pki_destroy(struct pki *p);
+/* Reads the servers' certificate again, and renews it as pki_open() does. *ret_is_new: there is
+ * another one now (the texts below are new then). From one thread only. */
+int pki_refresh(struct pki *p, bool *ret_is_new, struct err *e);
 CLEANUP(pki)
 
 const char *pki_ca_pem(const struct pki *p);

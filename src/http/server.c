@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/addr.h"
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <microhttpd.h>
@@ -69,8 +70,16 @@ struct listener {
 	bool is_agent;
 };
 
+/* The servers' certificate and key; the ones before stay for handshakes under way. */
+struct card {
+	gnutls_pcert_st cert;
+	gnutls_privkey_t key;
+	struct card *before;
+};
+
 struct http_server {
 	struct http_config cfg;
+	struct card *card;
 	struct listener listeners[MAX_LISTENERS];
 	size_t n_listeners;
 	pthread_mutex_t lock;
@@ -967,6 +976,60 @@ static void PRINTF(2, 0) on_log(void *arg, const char *fmt, va_list ap)
 	log_debug("http \"%s\"", line);
 }
 
+/* GnuTLS asks without saying for whom: there is one server in a program. */
+static struct card *card_now;
+
+static int
+card_show(gnutls_session_t session, const gnutls_datum_t *req_ca_rdn, int nreqs,
+	  const gnutls_pk_algorithm_t *algorithms, int n_algorithms, gnutls_pcert_st **ret_cert,
+	  unsigned *ret_n, gnutls_privkey_t *ret_key)
+{
+	struct card *card = __atomic_load_n(&card_now, __ATOMIC_ACQUIRE);
+
+	*ret_cert = &card->cert;
+	*ret_n = 1;
+	*ret_key = card->key;
+	return 0;
+}
+
+static int
+card_load(struct card *card, const struct pki *p)
+{
+	const char *cert = pki_server_cert_pem(p), *key = pki_server_key_pem(p);
+	const gnutls_datum_t c = { (unsigned char *)(uintptr_t)cert, (unsigned)strlen(cert) };
+	const gnutls_datum_t k = { (unsigned char *)(uintptr_t)key, (unsigned)strlen(key) };
+	int r = gnutls_privkey_init(&card->key);
+
+	if (r == 0)
+		r = gnutls_pcert_import_x509_raw(&card->cert, &c, GNUTLS_X509_FMT_PEM, 0);
+	return r < 0 ? r
+		     : gnutls_privkey_import_x509_raw(card->key, &k, GNUTLS_X509_FMT_PEM, NULL, 0);
+}
+
+static void
+card_destroy(struct card *card)
+{
+	gnutls_pcert_deinit(&card->cert);
+	gnutls_privkey_deinit(card->key);
+	free(card);
+}
+
+int
+http_server_reload(struct http_server *s, struct err *e)
+{
+	struct card *card = mem_alloc(sizeof(*card));
+	int r = card_load(card, s->cfg.pki);
+
+	if (r < 0) {
+		card_destroy(card);
+		return err_set(e, -EBADMSG, "the server's certificate: %s", gnutls_strerror(r));
+	}
+	card->before = s->card;
+	s->card = card;
+	__atomic_store_n(&card_now, card, __ATOMIC_RELEASE);
+	return 0;
+}
+
 static int
 listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 {
@@ -982,8 +1045,6 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
 		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l },
 		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)pki_server_cert_pem(cfg->pki) },
-		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)pki_server_key_pem(cfg->pki) },
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" },
 		{ is_agent ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0,
 		  (void *)pki_ca_pem(cfg->pki) },
@@ -996,7 +1057,8 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 	l->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS |
 					     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
 				     0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
-				     on_log, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+				     on_log, NULL, MHD_OPTION_HTTPS_CERT_CALLBACK, card_show,
+				     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (!l->daemon)
 		return err_set(e, -EIO, "the HTTP server could not be started");
 	s->n_listeners++;
@@ -1020,6 +1082,9 @@ http_server_start(const struct http_config *cfg, struct http_server **ret, struc
 	list_init(&s->running);
 	list_init(&s->conns);
 	*ret = s;
+	r = http_server_reload(s, e);
+	if (r < 0)
+		return r;
 	for (; s->n_workers < n; s->n_workers++)
 		if (pthread_create(&s->workers[s->n_workers], NULL, worker_main, s))
 			return err_set(e, -EAGAIN, "no thread for a worker");
@@ -1065,5 +1130,11 @@ http_server_stop(struct http_server *s)
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->idle);
+	while (s->card) {
+		struct card *before = s->card->before;
+
+		card_destroy(s->card);
+		s->card = before;
+	}
 	free(s);
 }

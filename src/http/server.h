@@ -33,6 +33,8 @@ int http_server_start(const struct http_config *cfg, struct http_server **ret, s
 void http_server_stop(struct http_server *s);
 /* Polls whose time is over, arm_tick(). Call every 200 ms or so. */
 void http_server_tick(struct http_server *s);
+/* New connections get the servers' certificate that pki has now. From one thread only. */
+int http_server_reload(struct http_server *s, struct err *e);
 /* arm_config.node_changed: wakes the node's parked poll. Safe from any thread, cheap. s may be
  * stopped but not freed. */
 void http_server_wake(struct http_server *s, const char *node);

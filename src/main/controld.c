@@ -28,7 +28,9 @@
  *   log: info                                  error, warn, info, debug
  *
  * LISTEN_FDS (systemd's protocol): descriptors 3... are agents' listeners. NOTIFY_SOCKET: READY=1 when
- * serving. SIGTERM, SIGINT: stop. Exit: 0 fine, 1 failed, 2 usage. */
+ * serving. SIGTERM, SIGINT: stop. SIGHUP: read the catalogue and the servers' certificate again; what
+ * is wrong is logged and the ones before stay. The certificate is also looked at daily and renewed in
+ * time. Exit: 0 fine, 1 failed, 2 usage. */
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -49,7 +51,8 @@
 #include <sys/un.h>
 #include <uv.h>
 
-enum { MAX_LIST = 8, FIRST_PORT = 8443, TICK_MS = 200, MAX_CONFIG = 1 << 20 };
+enum { MAX_LIST = 8, FIRST_PORT = 8443, TICK_MS = 200, DAY_MS = 86400000, MAX_CONFIG = 1 << 20 };
+enum { MAX_CATALOGUES = 64 }; /* read in one life: requests may hold the ones before */
 
 struct config {
 	struct arena arena;
@@ -67,15 +70,16 @@ struct controld {
 	size_t n_agent_fds;
 	struct store *store;
 	struct identity *identity;
-	struct network *network;
+	struct network *catalogues[MAX_CATALOGUES]; /* the last one counts */
+	size_t n_catalogues;
 	struct pki *pki;
 	struct nodes nodes;
 	struct arm_extension extensions[3];
 	struct arm_engine *engine;
 	struct http_server *server;
 	uv_loop_t loop;
-	uv_timer_t timer;
-	uv_signal_t term, intr;
+	uv_timer_t timer, day;
+	uv_signal_t term, intr, hup;
 };
 
 /* --- configuration -------------------------------------------------------------------------------- */
@@ -535,6 +539,20 @@ store_start(struct controld *c, struct err *e)
 }
 
 static int
+catalogue_read(struct controld *c, struct err *e)
+{
+	int r;
+
+	if (c->n_catalogues == MAX_CATALOGUES)
+		return err_set(e, -ENOSPC, "the catalogue was read %d times; restart to read more",
+			       MAX_CATALOGUES);
+	r = network_open(c->cfg.catalogue, &c->catalogues[c->n_catalogues], e);
+	if (r == 0)
+		c->n_catalogues++;
+	return r;
+}
+
+static int
 engine_start(struct controld *c, struct err *e)
 {
 	struct arm_config cfg = {
@@ -543,7 +561,7 @@ engine_start(struct controld *c, struct err *e)
 		.base_url = c->base_url,
 		.providers = network_providers,
 		.locations = network_locations,
-		.ctx = c->network,
+		.ctx = c->catalogues[c->n_catalogues - 1],
 		.extensions = c->extensions,
 		.converge_ms = (int)c->cfg.converge * 1000,
 		.node_changed = node_changed,
@@ -642,21 +660,64 @@ on_signal(uv_signal_t *sig, int number)
 	uv_stop(&c->loop);
 }
 
+/* The certificate as its files have it, renewed when its time comes. */
+static void
+certificate_look(struct controld *c)
+{
+	struct err e = { 0 };
+	bool is_new = false;
+	int r = pki_refresh(c->pki, &is_new, &e);
+
+	if (r == 0 && is_new)
+		r = http_server_reload(c->server, &e);
+	if (r < 0)
+		log_error("the certificate stays as it is error=\"%s\"", e.text);
+	else if (is_new)
+		log_info("new connections get another certificate");
+}
+
+static void
+on_day(uv_timer_t *t)
+{
+	certificate_look(t->data);
+}
+
+static void
+on_hangup(uv_signal_t *sig, int number)
+{
+	struct controld *c = sig->data;
+	struct err e = { 0 };
+
+	certificate_look(c);
+	if (catalogue_read(c, &e) < 0) {
+		log_error("the catalogue stays as it is error=\"%s\"", e.text);
+		return;
+	}
+	arm_engine_set_ctx(c->engine, c->catalogues[c->n_catalogues - 1]);
+	log_info("catalogue read path=%s", c->cfg.catalogue);
+}
+
 static void
 loop_run(struct controld *c)
 {
 	uv_loop_init(&c->loop);
 	uv_timer_init(&c->loop, &c->timer);
+	uv_timer_init(&c->loop, &c->day);
+	uv_signal_init(&c->loop, &c->hup);
 	uv_signal_init(&c->loop, &c->term);
 	uv_signal_init(&c->loop, &c->intr);
-	c->timer.data = c->term.data = c->intr.data = c;
+	c->timer.data = c->day.data = c->term.data = c->intr.data = c->hup.data = c;
 	uv_timer_start(&c->timer, on_tick, TICK_MS, TICK_MS);
+	uv_timer_start(&c->day, on_day, DAY_MS, DAY_MS);
+	uv_signal_start(&c->hup, on_hangup, SIGHUP);
 	uv_signal_start(&c->term, on_signal, SIGTERM);
 	uv_signal_start(&c->intr, on_signal, SIGINT);
 	notify_ready();
 	log_info("serving url=%s agents=%zu", c->base_url, c->n_agent_fds);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	uv_close((uv_handle_t *)&c->timer, NULL);
+	uv_close((uv_handle_t *)&c->day, NULL);
+	uv_close((uv_handle_t *)&c->hup, NULL);
 	uv_close((uv_handle_t *)&c->term, NULL);
 	uv_close((uv_handle_t *)&c->intr, NULL);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
@@ -691,7 +752,8 @@ controld_fini(struct controld *c)
 	api_close(c);
 	arm_engine_destroy(c->engine);
 	identity_destroy(c->identity);
-	network_destroy(c->network);
+	for (size_t i = 0; i < c->n_catalogues; i++)
+		network_destroy(c->catalogues[i]);
 	store_destroy(c->store);
 	pki_destroy(c->pki);
 	free(c->base_url);
@@ -756,7 +818,7 @@ run(struct controld *c, const struct options *o, struct err *e)
 	if (r == 0 && !o->bootstraps)
 		r = agents_listen(c, e);
 	if (r == 0) /* the operator's file, wherever he keeps it */
-		r = network_open(c->cfg.catalogue, &c->network, e);
+		r = catalogue_read(c, e);
 	if (r == 0)
 		r = privileges_drop(c, e);
 	if (o->bootstraps) /* also beside a running controller */

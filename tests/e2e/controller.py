@@ -30,8 +30,9 @@ def free_port():
 
 
 AGENTS = free_port()
+shutil.copytree(CATALOGUE, f"{HOME}/catalogue")
 CONFIG = f"""state: {HOME}/state
-catalogue: {CATALOGUE}
+catalogue: {HOME}/catalogue
 agents: ["127.0.0.1:{AGENTS}"]
 converge: 5
 """
@@ -309,6 +310,54 @@ def who_is_slow_is_cut():
         assert seconds and 25 < seconds < 40, results
 
 
+def hangup_reads_catalogue_and_certificate_again():
+    def regions():
+        path = f"/subscriptions/{C.env['SUBSCRIPTION']}/locations?{V}"
+        return [one["displayName"] for one in C.request("GET", path, None, token)[2]["value"]]
+
+    def certificate():
+        s = C.tls.wrap_socket(socket.create_connection((C.host, C.port), 10), server_hostname=C.host)
+        with s:
+            return s.getpeercert(True)
+
+    def wait(condition):
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def logged(words):
+        return open(f"{HOME}/log", encoding="utf-8").read().count(words)
+
+    token, path = C.token(), f"{HOME}/catalogue/regions.yaml"
+    text, before = open(path, encoding="utf-8").read(), certificate()
+    kept = C.connection()
+    kept.request("GET", "/healthz")
+    kept.getresponse().read()
+    # nothing has changed
+    C.process.send_signal(signal.SIGHUP)
+    wait(lambda: logged("catalogue read"))
+    same(certificate(), before)
+    # a broken catalogue is not taken, a lost certificate is made anew
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("regions: 7\n")
+    os.unlink(f"{HOME}/state/pki/server.crt")
+    C.process.send_signal(signal.SIGHUP)
+    wait(lambda: logged("the catalogue stays as it is"))
+    assert "West Europe" in regions()
+    assert certificate() != before
+    kept.request("GET", "/healthz")
+    same(kept.getresponse().status, 200)
+    kept.close()
+    # a good one is
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("displayName: West Europe", "displayName: Far West Europe"))
+    C.process.send_signal(signal.SIGHUP)
+    wait(lambda: "Far West Europe" in regions())
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
 def agents_need_a_certificate():
     c = http.client.HTTPSConnection("127.0.0.1", AGENTS, context=C.tls, timeout=10)
     for method, path, body, want in (
@@ -383,6 +432,7 @@ TESTS = [
     hostile_clients_get_an_answer,
     who_is_not_known_cannot_fill_the_memory,
     who_is_slow_is_cut,
+    hangup_reads_catalogue_and_certificate_again,
     agents_need_a_certificate,
     parallel_writes_all_survive,
     what_was_answered_survives_kill,
