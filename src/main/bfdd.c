@@ -1049,6 +1049,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s\n", e.text);
 		return 2;
 	}
+	assert(b.run); /* options() has seen to it */
 	if (is_check)
 		return access(b.run, W_OK) < 0 ? (perror(b.run), 1) : (puts("ok"), 0);
 	for (size_t i = 0; i < CLIENTS; i++)
