@@ -377,6 +377,56 @@ def agents_need_a_certificate():
     c.close()
 
 
+def a_node_enrols_and_renews_even_if_answers_are_lost():
+    operator = C.token("OPERATOR_")
+    group = f"/subscriptions/{C.env['OPERATOR_SUBSCRIPTION']}/resourceGroups/fabric"
+    host = f"{group}/providers/Wayleave.Fabric/hosts/host-1"
+    same(C.request("PUT", f"{group}?{V}", {"location": "westeurope"}, operator)[0], 201)
+    body = {"location": "westeurope", "properties": {"underlayAddress": "10.255.0.11"}}
+    status, _, answer = C.request("PUT", f"{host}?api-version=2026-01-01", body, operator)
+    assert status == 201, answer
+    token_path = "/providers/Wayleave.Nodes/nodes/host-1/enrolmentToken?api-version=2026-01-01"
+    token = C.request("POST", token_path, {}, operator)[2]["token"]
+
+    def request_made(name):
+        args = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        args += ["-subj", "/CN=x", "-keyout", f"{HOME}/{name}.key", "-out", f"{HOME}/{name}.csr"]
+        subprocess.run(args, check=True, capture_output=True, timeout=30)
+        return open(f"{HOME}/{name}.csr", encoding="utf-8").read()
+
+    def ask(method, path, body=None, name=None):
+        tls = ssl.create_default_context(cafile=C.env["CA_FILE"])
+        if name:
+            tls.load_cert_chain(f"{HOME}/{name}.crt", f"{HOME}/{name}.key")
+        c = http.client.HTTPSConnection("127.0.0.1", AGENTS, context=tls, timeout=10)
+        c.request(method, path, json.dumps(body) if body is not None else None)
+        r = c.getresponse()
+        data = r.read()
+        c.close()
+        return r.status, json.loads(data) if data else None
+
+    def keep(name, answer):
+        with open(f"{HOME}/{name}.crt", "w", encoding="utf-8") as f:
+            f.write(answer["certificate"])
+
+    enrol = {"node": "host-1", "token": token, "csr": request_made("one")}
+    same(ask("POST", "/agent/v1/enrol", enrol)[0], 200)  # lost
+    same(ask("POST", "/agent/v1/enrol", dict(enrol, csr=request_made("other")))[0], 403)
+    status, answer = ask("POST", "/agent/v1/enrol", enrol)
+    same(status, 200)
+    keep("one", answer)
+    same(ask("GET", "/agent/v1/poll?wait=0", {"a": [1, 2, 3]}, "one")[0], 200)  # its body is let go
+    same(ask("POST", "/agent/v1/enrol", enrol)[0], 403)
+    renew = {"csr": request_made("two")}
+    same(ask("POST", "/agent/v1/renew", renew, "one")[0], 200)  # lost
+    status, answer = ask("POST", "/agent/v1/renew", renew, "one")
+    same(status, 200)
+    keep("two", answer)
+    same(ask("GET", "/agent/v1/poll?wait=0", None, "two")[0], 200)
+    same(ask("GET", "/agent/v1/poll?wait=0", None, "one")[0], 401)
+    same(C.request("DELETE", f"{host}?api-version=2026-01-01", None, operator)[0], 202)
+
+
 def parallel_writes_all_survive():
     sub = "/subscriptions/" + C.env["SUBSCRIPTION"]
     net = f"{sub}/resourceGroups/g1/providers/Microsoft.Network/virtualNetworks/v"
@@ -434,6 +484,7 @@ TESTS = [
     who_is_slow_is_cut,
     hangup_reads_catalogue_and_certificate_again,
     agents_need_a_certificate,
+    a_node_enrols_and_renews_even_if_answers_are_lost,
     parallel_writes_all_survive,
     what_was_answered_survives_kill,
     it_stops_when_told,
