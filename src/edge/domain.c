@@ -257,7 +257,7 @@ domain_down(struct domain *d)
 	d->lingers = (struct map){ 0 };
 	free(TAKE(d->announced));
 	d->n_announced = 0;
-	d->has_dp = d->has_keeper = false;
+	d->has_dp = d->has_keeper = d->is_owed = false;
 	d->link = 0;
 	d->watch = (struct bfd_watch){ 0 };
 	d->peer_mac = (struct mac){ { 0 } };
@@ -395,6 +395,14 @@ circuit_rate(struct edge *x, uint32_t id, const struct node_object *o, struct er
 	return datapath_edge_circuit_put(x->dp, id, both, e);
 }
 
+/* It is wanted and not up: the next second tries again. */
+static void
+owe(struct domain *d, const struct err *e)
+{
+	log_error("domain not up domain=%s error=\"%s\"", d->object->key, e->text);
+	d->is_owed = d->table.edge->owes_domains = true;
+}
+
 static void
 domains_of_circuit(struct edge *x, const char *key, bool is_up)
 {
@@ -409,7 +417,27 @@ domains_of_circuit(struct edge *x, const char *key, bool is_up)
 		if (!is_up)
 			domain_down(d);
 		else if (domain_up(d, &e) < 0)
-			log_error("domain not up domain=%s error=\"%s\"", d->object->key, e.text);
+			owe(d, &e);
+	}
+}
+
+void
+domain_retry_owed(struct edge *x)
+{
+	struct map_iter it = { 0 };
+
+	if (!x->owes_domains)
+		return;
+	x->owes_domains = false;
+	while (map_next(&x->domains, &it)) {
+		struct domain *d = it.value;
+		struct err e = { 0 };
+
+		if (!d->is_owed)
+			continue;
+		d->is_owed = false;
+		if (domain_up(d, &e) < 0)
+			owe(d, &e);
 	}
 }
 

@@ -150,6 +150,7 @@ on_second(uv_timer_t *t)
 
 	meter_second(x, hour != x->hour ? JOURNAL_HOUR : JOURNAL_SECOND);
 	x->hour = hour;
+	domain_retry_owed(x);
 }
 
 static bool
@@ -157,6 +158,8 @@ is_all_ready(struct edge *x)
 {
 	struct map_iter it = { 0 };
 
+	if (x->owes_domains)
+		return false;
 	while (map_next(&x->domains, &it)) {
 		struct domain *d = it.value;
 

@@ -47,6 +47,7 @@ struct domain {
 	struct prefix *announced; /* originated to the CE */
 	unsigned n_announced;
 	bool has_keeper, has_dp;
+	bool is_owed; /* its circuit is there, but it could not be brought up */
 };
 
 struct vnet {
@@ -71,7 +72,7 @@ struct edge {
 	unsigned n_users;   /* timers not closed yet, an entry being journalled */
 	int64_t sweep_us;   /* mono: sweep then at the latest */
 	struct mono linger; /* when a withdrawn source's time is up */
-	bool vnets_dirty, is_swept;
+	bool vnets_dirty, is_swept, owes_domains;
 	struct journal *journal;
 	struct ledger *ledger; /* what of the meters is in it */
 	bool is_journalling, is_closed;
@@ -103,6 +104,8 @@ void domain_peer_changed(struct edge *x, struct bgp_peer *p, enum bgp_state from
 			 const char *why);
 bool domain_has_vnet(const struct domain *d, struct fabric_number vnet);
 void domain_free_all(struct edge *x);
+/* Brings up what could not be when its circuit came. */
+void domain_retry_owed(struct edge *x);
 
 /* fib.c */
 void fib_note_withdrawn(struct domain *d, const struct prefix *p);

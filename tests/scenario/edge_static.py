@@ -175,24 +175,52 @@ def repairs(lab):
     lab.one.wait_reachable()
 
 
+def change(lab, node, daemon, kind, key, **body):
+    """One object of a node's file, and the daemon reads it again."""
+    path = os.path.join(lab.world.box.dir, "static", f"{node}.yaml")
+    with open(path, encoding="ascii") as f:
+        config = json.load(f)
+    for o in config["objects"]:
+        if o["kind"] == kind and o["key"] == key:
+            o["rev"] = 2
+            o["body"].update(body)
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(config, f)
+    os.kill(lab.cloud.pid_of(node, daemon), signal.SIGHUP)
+
+
+def causes(lab, node):
+    """Of the entries in a node's usage journal."""
+    where = os.path.join(lab.cloud.state(node), "journal")
+    out = []
+    for name in sorted(n for n in os.listdir(where) if n.endswith(".jsonl")):
+        with open(os.path.join(where, name), encoding="utf-8") as f:
+            out += [json.loads(x)["cause"] for x in f if x.endswith("\n")]
+    return out
+
+
 def changes_bandwidth(lab):
-    """One changed object: no session reset, nothing lost."""
+    """One changed object: no session reset, nothing lost, the usage before it on record."""
     streams = lab.both_ways(3)
     before = [lab.session(e, lab.one)["established"] for e in ("edge-a", "edge-b")]
     for node in ("edge-a", "edge-b"):
-        path = os.path.join(lab.world.box.dir, "static", f"{node}.yaml")
-        with open(path, encoding="ascii") as f:
-            config = json.load(f)
-        for o in config["objects"]:
-            if o["kind"] == "circuit" and o["key"] == lab.one.order.circuit:
-                o["rev"], o["body"]["bandwidthMbps"] = 2, 500
-        with open(path, "w", encoding="ascii") as f:
-            json.dump(config, f)
-        os.kill(lab.cloud.pid_of(node, "edged"), signal.SIGHUP)
-    lost = [s.lost() for s in streams]
-    tap.expect(lost == [0, 0, 0], f"lost {lost}")
+        change(lab, node, "edged", "circuit", lab.one.order.circuit, bandwidthMbps=500)
+    tap.expect([s.lost() for s in streams] == [0, 0, 0], "packets lost")
     tap.expect([lab.session(e, lab.one)["established"] for e in ("edge-a", "edge-b")] == before,
                "a session was reset")
+    # one of the two carries the pings at least
+    tap.expect("change" in causes(lab, "edge-a") + causes(lab, "edge-b"), "no cut at the change")
+
+
+def keeps_a_nic(lab):
+    """What packets do not depend on changes: the device stays attached, nothing is lost."""
+    streams = lab.both_ways(3)
+    before = lab.cloud.log("host-1-hostd").count("detached")
+    for i in range(2):
+        change(lab, "host-1", "hostd", "nic", f"nic-{lab.one.order.vnet}-{i}", resourceId=f"/nic/{i}")
+    tap.expect([s.lost() for s in streams] == [0, 0, 0], "packets lost")
+    tap.expect(lab.cloud.log("host-1-hostd").count("detached") == before, "a device was detached")
+    tap.expect(not lab.cloud.query("host-1", "config_errors")["value"], "refused")
 
 
 def stops(lab):
@@ -213,6 +241,7 @@ def main():
                         ("kill -9 of edged loses no packet", survives_kill),
                         ("a silent cut is repaired", repairs),
                         ("bandwidth changes without a reset", changes_bandwidth),
+                        ("a NIC's new name detaches nothing", keeps_a_nic),
                         ("everything stops", stops)], Lab(box))
 
 
