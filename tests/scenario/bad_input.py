@@ -4,7 +4,12 @@ crashes, and the neighbour's circuit does not notice: a paced flow of the second
 the while and loses nothing."""
 
 import ipaddress
+import json
+import re
+import ssl
 import sys
+import urllib.error
+import urllib.request
 
 import tap
 
@@ -15,6 +20,7 @@ from customer import bird_config
 from measure import Flow
 from netns import Box, LabError, wait_for
 from routers import Bird, Frr
+from speaker import AGGREGATOR, Speaker, attribute
 from world import EDGES, World
 
 
@@ -38,6 +44,10 @@ class Case:
         """Starts router i again, with something wrong."""
         self.erring.site.stop_router(i)
         self.erring.site.start_router(i, **kw)
+
+    def since(self, i=0):
+        """When the session came up: it is told in microseconds, worked out anew for each answer."""
+        return round(self.session(i)["since"] / 1e5)
 
     def stays_down(self, what, seconds=6):
         """Seconds of trying, and no session: the one thing that only time can show."""
@@ -126,6 +136,81 @@ def vlan_clash(case):
         raise AssertionError("two lines share their tags")
 
 
+def vlan_clash_at_the_api(case):
+    """A second peering of the circuit with the first one's VLAN, as a program would ask for it."""
+    env = dict(re.findall(r"^export (\w+)='(.*)'$", case.world.cloud.cli("env"), re.M))
+    circuit = case.world.cloud.ask("circuit", "show", "contoso", "-g", "contoso")["id"]
+    body = {"properties": {
+        "peeringType": "MicrosoftPeering", "peerASN": case.erring.plan.asn, "vlanId": case.erring.plan.vlan,
+        "primaryPeerAddressPrefix": "203.0.113.0/30", "secondaryPeerAddressPrefix": "203.0.113.4/30",
+        "microsoftPeeringConfig": {"advertisedPublicPrefixes": ["203.0.113.64/26"]}}}
+    ask = urllib.request.Request(
+        f"{env['ARM_ENDPOINT']}{circuit}/peerings/MicrosoftPeering?api-version=2023-09-01", method="PUT",
+        data=json.dumps(body).encode(), headers={
+            "Authorization": "Bearer " + case.world.cloud.cli("token").strip(),
+            "Content-Type": "application/json"})
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=env["CA_FILE"])))
+    try:
+        answer = opener.open(ask, timeout=30)
+    except urllib.error.HTTPError as e:
+        error = json.load(e)["error"]
+        tap.expect(e.code == 400 and error["code"] == "VlanIdInUse" and "vlanId" in json.dumps(error),
+                   f"{e.code} {error}")
+        tap.expect(f"VLAN {case.erring.plan.vlan}" in error["message"], error)
+    else:
+        raise AssertionError(f"accepted: {answer.status}")
+    names = [p["name"] for p in case.world.cloud.ask("peering", "list", "contoso", "-g", "contoso")]
+    tap.expect(names == ["AzurePrivatePeering"], names)
+
+
+def malformed_bgp(case):
+    """RFC 7606: what is wrong in one route costs that route, what is wrong in an attribute that
+    nothing depends on costs the attribute, and only what cannot be read costs the session."""
+    case.erring.site.stop_router(0)
+    wait_for("FRR's session is down", lambda: not case.is_up() and case.session().get("bfd") != "Up", 40)
+    speaker = wait_for("a connection", lambda: Speaker(case.erring.site.ce[0], case.erring.plan), 20)[0]
+    try:
+        says_wrong_things(case, speaker)
+    finally:
+        speaker.close()
+        case.erring.site.start_router(0)
+    wait_for("the session is back", case.is_settled, 60, evidence=lambda: case.erring.evidence(0))
+
+
+def says_wrong_things(case, speaker):
+    plan = case.erring.plan
+    wait_for("the speaker's session is Established", case.is_up, 20, evidence=lambda: speaker.received)
+    since, other = case.since(0), case.since(1)
+
+    def own_routes():
+        rows = case.world.cloud.query(EDGES[0], "routes", case.erring.domain_key)["value"]
+        return {r["network"] for r in rows if r["nextHop"] == plan.ce(0)}
+
+    def expect_routes(what, *prefixes):
+        wait_for(what, lambda: own_routes() == set(prefixes), 10, evidence=own_routes)
+        tap.expect(case.is_up() and abs(case.since() - since) <= 1,
+                   f"{what}: the session was reset: {case.session()} {speaker.received}")
+
+    one, two, three = "10.99.1.0/24", "10.99.2.0/24", "10.99.3.0/24"
+    speaker.announce(one, two)
+    expect_routes("both routes are there", one, two)
+    speaker.announce(one, origin=b"\x09")
+    expect_routes("an ORIGIN of 9 withdraws that route (7.1)", two)
+    speaker.announce(one)
+    expect_routes("the route is back", one, two)
+    speaker.announce(one, origin=b"\0\0")
+    expect_routes("an ORIGIN of 2 bytes withdraws it too", two)
+    speaker.announce(three, more=attribute(AGGREGATOR, b"\0\1\2", 0xc0))
+    expect_routes("an AGGREGATOR of 3 bytes is discarded, the route kept (7.7)", two, three)
+    speaker.announce(raw_nlri=b"\x21\x0a\x63\x04\x00\x00")
+    code = speaker.notification()
+    tap.expect(code == (3, 10), f"a prefix of 33 bits: NOTIFICATION {code}, wanted 3/10 (5.3)")
+    wait_for("that session falls", lambda: not case.is_up(), 5)
+    tap.expect(abs(case.since(1) - other) <= 1, "the session over link B was reset")
+
+
 def bad_orders(case):
     for words, status in ((("circuit", "create", "x", "--bandwidth", "201"), 1),
                           (("circuit", "create", "x", "--bandwidth", "many"), 2),
@@ -138,7 +223,7 @@ def bad_orders(case):
                           (("circuit", "delete", "contoso", "--as", "reader"), 1),
                           (("circuit", "list", "--as", "nobody"), 3)):
         got, text = case.world.cloud.cli(*words, "-g", "contoso", check=False)
-        tap.expect(got in (status, 1), f"wayleave {' '.join(words)}: {got}, wanted {status}: {text}")
+        tap.expect(got == status, f"wayleave {' '.join(words)}: {got}, wanted {status}: {text}")
         tap.expect(got != 0 and len(text) > 20, f"wayleave {' '.join(words)}: says nothing: {text}")
 
 
@@ -174,7 +259,9 @@ def main():
         return tap.run([("two customers, one watched", begins),
                         ("wrong MD5 key", wrong_md5), ("no MD5 key", no_md5), ("wrong AS number", wrong_asn),
                         ("swapped addresses", swapped_addresses), ("wrong tags", wrong_vlan),
-                        ("VLAN clash", vlan_clash), ("orders that make no sense", bad_orders),
+                        ("VLAN clash", vlan_clash),
+                        ("VLAN clash at the API", vlan_clash_at_the_api), ("malformed BGP", malformed_bgp),
+                        ("orders that make no sense", bad_orders),
                         ("too many prefixes", too_many_prefixes),
                         ("the neighbour noticed nothing", neighbour_noticed_nothing)], Case(box))
 
