@@ -226,6 +226,7 @@ main(int argc, char **argv)
 		  { 0 },
 		  0 },
 	};
+	const size_t middle = ROUNDS / 2;
 	struct harness h = { 0 };
 	uint64_t want = 0;
 
@@ -243,7 +244,7 @@ main(int argc, char **argv)
 	must(metered(&h) == want, "some runs did not go through");
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		qsort(rows[i].ns, ROUNDS, sizeof(rows[i].ns[0]), by_value);
-		rows[i].median = rows[i].ns[ROUNDS / 2];
+		rows[i].median = (double)rows[i].ns[middle];
 	}
 	print(rows, COUNT(rows));
 	bpf_object__close(h.object);
