@@ -32,10 +32,11 @@ int64_t
 arm_int(const json_t *j, const char *path, int64_t def)
 {
 	const json_t *v = arm_at(j, path);
+	double d = json_is_real(v) ? json_real_value(v) : 0;
 
-	return json_is_integer(v) ? json_integer_value(v)
-	       : json_is_real(v)  ? (int64_t)json_real_value(v)
-				  : def;
+	if (json_is_integer(v))
+		return json_integer_value(v);
+	return json_is_real(v) && d > -0x1p63 && d < 0x1p63 ? (int64_t)d : def;
 }
 
 bool
