@@ -200,16 +200,15 @@ number_ensure(struct arm_plan *p, struct arm_resource *circuit, const char *peer
 	const char *path = arena_printf(p->s->arena, "domains.%s", peering);
 	json_t *d = arm_at(circuit->hidden, path);
 	uint32_t number, generation;
-	int r = 0;
+	int r;
 
+	if (json_is_object(d) && arm_bool(d, "isLive", false))
+		return 0;
 	if (json_is_object(d)) {
-		if (!arm_bool(d, "isLive", false))
-			r = fabric_generation_next(p, (uint32_t)arm_int(d, "number", 0),
-						   &generation);
+		r = fabric_generation_next(p, (uint32_t)arm_int(d, "number", 0), &generation);
 		if (r < 0)
 			return r;
-		if (!arm_bool(d, "isLive", false))
-			json_object_set_new(d, "generation", json_integer(generation));
+		json_object_set_new(d, "generation", json_integer(generation));
 		json_object_set_new(d, "isLive", json_true());
 		return 0;
 	}
