@@ -172,12 +172,11 @@ test_a_run_directory_must_be_ones_own(void **state)
 	assert_int_equal(cli_dir_is_private(in_place("link"), &e), -EPERM);
 	write_file("file", 0700, "");
 	assert_int_equal(cli_dir_is_private(in_place("file"), &e), -EPERM);
-	if (geteuid() == 0) {
-		assert_int_equal(chown(in_place("own"), 60707, 60707), 0);
-		assert_int_equal(cli_dir_is_private(in_place("own"), &e), -EPERM);
-	} else {
+	/* a root without capabilities has nobody else's directory at hand */
+	if (geteuid() != 0)
 		assert_int_equal(cli_dir_is_private("/root", &e), -EPERM);
-	}
+	else if (chown(in_place("own"), 60707, 60707) == 0)
+		assert_int_equal(cli_dir_is_private(in_place("own"), &e), -EPERM);
 	unlink(in_place("link"));
 	unlink(in_place("file"));
 	rmdir(in_place("own"));
