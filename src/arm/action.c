@@ -146,19 +146,13 @@ waiting_check(struct ctx *c)
 			  MAX_WAITING);
 }
 
-int
-handle_action(struct ctx *c)
+/* What the action asks of nodes is answered later. */
+static int
+action_wait(struct ctx *c)
 {
 	const struct target *t = c->target;
-	int r;
+	int r = waiting_check(c);
 
-	if (c->req->method != t->action->method)
-		return arm_refuse(&c->error, 405, "MethodNotAllowed", "Only %s is offered here.",
-				  t->action->method == ARM_GET ? "GET" : "POST");
-	r = reading(c, action_run);
-	if (r < 0 || c->resp.body || !c->call->asks)
-		return r;
-	r = waiting_check(c);
 	if (r < 0)
 		return r;
 	if (t->action->method == ARM_GET)
@@ -169,6 +163,35 @@ handle_action(struct ctx *c)
 		return r;
 	operation_headers(c, t->provider->ns, "global", c->extra, true);
 	return pending_start(c, c->call, c->extra);
+}
+
+static void
+asks_release(struct arm_ask *asks)
+{
+	for (struct arm_ask *k = asks; k; k = k->next) {
+		json_decref(k->object);
+		json_decref(k->result);
+	}
+}
+
+int
+handle_action(struct ctx *c)
+{
+	const struct target *t = c->target;
+	int r;
+
+	if (c->req->method != t->action->method)
+		return arm_refuse(&c->error, 405, "MethodNotAllowed", "Only %s is offered here.",
+				  t->action->method == ARM_GET ? "GET" : "POST");
+	r = reading(c, action_run);
+	if (r >= 0 && !c->resp.body && c->call->asks) {
+		r = action_wait(c);
+		if (r >= 0)
+			return r; /* c is its finisher's by now, and may be gone */
+	}
+	if (c->call)
+		asks_release(c->call->asks);
+	return r;
 }
 
 static const char *
@@ -318,10 +341,7 @@ operation_finish(struct store_tx *tx, void *arg, struct err *e)
 static void
 pending_destroy(struct pending *p)
 {
-	for (struct arm_ask *k = p->asks; k; k = k->next) {
-		json_decref(k->object);
-		json_decref(k->result);
-	}
+	asks_release(p->asks);
 	json_decref(p->body);
 	json_decref(p->result);
 	arena_reset(&p->arena);
@@ -385,6 +405,18 @@ calls_expire(struct arm_engine *en)
 		if (!hit)
 			return;
 		pending_finish(hit);
+	}
+}
+
+/* The engine ends: nobody waits any more. */
+void
+calls_drop(struct arm_engine *en)
+{
+	while (!list_is_empty(&en->calls)) {
+		struct pending *p = LIST_ENTRY(en->calls.next, struct pending, link);
+
+		list_remove(&p->link);
+		pending_destroy(p);
 	}
 }
 

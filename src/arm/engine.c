@@ -760,6 +760,7 @@ arm_engine_destroy(struct arm_engine *en)
 {
 	if (!en)
 		return;
+	calls_drop(en);
 	for (size_t i = 0; i < en->n_types; i++)
 		free(en->types[i].fold);
 	free(en->types);

@@ -236,6 +236,7 @@ void operation_headers(struct ctx *c, const char *ns, const char *location, cons
 
 /* --- agent.c ----------------------------------------------------------------------------------- */
 void calls_expire(struct arm_engine *en);
+void calls_drop(struct arm_engine *en);
 json_t *queries_take(struct arm_engine *en, const char *node);
 int pending_start(struct ctx *c, struct arm_call *call, const char *operation);
 struct arm_ask {
