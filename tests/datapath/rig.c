@@ -55,6 +55,8 @@ rig_open(struct rig *r, enum datapath_role role, const struct dp_sizes *sizes)
 		skip_all("bpffs");
 	*r = (struct rig){ 0 };
 	snprintf(r->dir, sizeof(r->dir), "%s", mnt);
+	/* The kernel's own IPv6 greetings would count as drops now and then. */
+	run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
 	run("ip link set lo up");
 	for (size_t i = 0; i < COUNT(devices); i++) {
 		char command[256];
