@@ -253,7 +253,8 @@ pending_start(struct ctx *c, struct arm_call *call, const char *operation)
 	p->operation = dup_or_null(&p->arena, operation);
 	if (!operation) {
 		p->waiting = c;
-		c->pending = p;
+		c->body = NULL; /* arm_handle() lets go of it */
+		*c->is_pending = true;
 	}
 	for (const struct arm_ask *k = p->asks; k && n < COUNT(nodes); k = k->next)
 		if (!k->is_over)

@@ -597,6 +597,8 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 {
 	struct ctx *c = NEW(req->arena, struct ctx);
 	const struct arm_auth *auth = &en->cfg.auth;
+	bool is_pending = false;
+	json_t *body = NULL;
 	int r;
 
 	c->en = en;
@@ -606,6 +608,7 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->now_us = utc_now_us();
 	c->done = done;
 	c->done_arg = arg;
+	c->is_pending = &is_pending;
 	c->request_id = guid_new(c->a);
 	c->correlation_id = id_or_new(c, req->correlation_id);
 	r = auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller,
@@ -613,15 +616,17 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
 	if (r == 0 && req->body_len) {
-		c->body = arm_body_parse(c->a, req->body, req->body_len, &c->error);
-		r = c->body ? 0 : -EBADE;
+		body = c->body = arm_body_parse(c->a, req->body, req->body_len, &c->error);
+		r = body ? 0 : -EBADE;
 	}
 	if (r == 0)
 		r = route(c);
-	json_decref(c->body);
+	/* A waiting c is its finisher's by now, and may be gone. */
+	json_decref(body);
+	if (is_pending)
+		return;
 	c->body = NULL;
-	if (!c->pending)
-		request_finish(c, r);
+	request_finish(c, r);
 }
 
 void

@@ -176,7 +176,7 @@ struct ctx {
 	int64_t now_us;
 	json_t *body; /* parsed; NULL if none */
 	struct target *target;
-	struct pending *pending; /* set when the answer comes later */
+	bool *is_pending; /* on arm_handle()'s stack: the answer comes later, by another thread */
 	const char *request_id, *correlation_id;
 	struct err err;
 	struct arm_snapshot *s; /* inside a transaction */

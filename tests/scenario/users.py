@@ -53,7 +53,10 @@ def check(name, pid):
     for field in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):
         tap.expect(int(of[field][0], 16) == 0, (name, field, of[field]))
     tap.expect(of["NoNewPrivs"] == ["1"], (name, of["NoNewPrivs"]))
-    tap.expect(of["Seccomp"] == ["2"], (name, of["Seccomp"]))
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as f:
+        is_sanitized = "libasan" in f.read()
+    # a sanitizer's own calls are no part of the filter: such builds have none
+    tap.expect(of["Seccomp"] == ["0" if is_sanitized else "2"], (name, of["Seccomp"]))
     return of["Uid"][0]
 
 
