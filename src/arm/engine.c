@@ -121,7 +121,7 @@ transaction_run(struct store_tx *tx, void *arg, struct err *e)
 	/* It may be the second try. */
 	arm_response_fini(&c->resp);
 	c->resp = (struct arm_response){ 0 };
-	c->error = (struct arm_error){ .arena = c->a };
+	c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
 	snapshot_init(&s, &o, c->en, tx, c->a, &c->caller, &c->error, c->now_us);
 	o.is_write = t->is_write;
 	r = t->fn(c, &s);
@@ -605,6 +605,7 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->req = req;
 	c->a = req->arena;
 	c->error.arena = c->a;
+	c->error.base_url = en->base_url;
 	c->now_us = utc_now_us();
 	c->done = done;
 	c->done_arg = arg;

@@ -37,20 +37,48 @@ int(arm_refuse_at)(struct arm_error *e, int status, const char *code, const char
 	return -EBADE;
 }
 
+static const char *
+kept(struct arena *a, const char *s)
+{
+	return s ? arena_strdup(a, s) : NULL;
+}
+
+static struct arm_error_detail *
+detail_add(struct arm_error *e, const char *code, const char *target, char *message)
+{
+	struct arm_error_detail *d = NEW(e->arena, struct arm_error_detail), **at = &e->details;
+
+	d->code = code;
+	d->target = kept(e->arena, target);
+	d->message = message;
+	while (*at)
+		at = &(*at)->next;
+	return *at = d;
+}
+
 void
 arm_error_add(struct arm_error *e, const char *code, const char *target, const char *fmt, ...)
 {
-	struct arm_error_detail *d = NEW(e->arena, struct arm_error_detail), **at = &e->details;
 	va_list ap;
 
-	d->code = code;
-	d->target = target ? arena_strdup(e->arena, target) : NULL;
 	va_start(ap, fmt);
-	d->message = vtext(e->arena, fmt, ap);
+	detail_add(e, code, target, vtext(e->arena, fmt, ap));
 	va_end(ap);
-	while (*at)
-		at = &(*at)->next;
-	*at = d;
+}
+
+void
+arm_error_block(struct arm_error *e, const char *code, const char *target, const char *method,
+		const char *path, const char *body, const char *fmt, ...)
+{
+	struct arm_error_detail *d;
+	va_list ap;
+
+	va_start(ap, fmt);
+	d = detail_add(e, code, target, vtext(e->arena, fmt, ap));
+	va_end(ap);
+	d->method = method;
+	d->path = kept(e->arena, path);
+	d->body = kept(e->arena, body);
 }
 
 /* Messages may quote what was sent, cut in the middle of a character by the size limit. */
@@ -62,6 +90,24 @@ text_json(const char *s)
 	for (size_t n = strlen(s); !j && n > 0; n--)
 		j = json_stringn(s, n - 1);
 	return j ? j : json_string("");
+}
+
+/* Any version is served with one model; a client without one of its own gets this. */
+#define CALL_VERSION "2024-05-01"
+
+static json_t *
+call_json(const struct arm_error *e, const struct arm_error_detail *d)
+{
+	json_t *info = json_object(), *body = d->body ? json_loads(d->body, 0, NULL) : NULL;
+	const char *url = arena_printf(e->arena, "%s%s%sapi-version=" CALL_VERSION,
+				       e->base_url ? e->base_url : "", d->path,
+				       strchr(d->path, '?') ? "&" : "?");
+
+	json_object_set_new(info, "method", json_string(d->method));
+	json_object_set_new(info, "url", text_json(url));
+	if (body)
+		json_object_set_new(info, "body", body);
+	return json_pack("[{s:s, s:o}]", "type", "Call", "info", info);
 }
 
 json_t *
@@ -80,6 +126,8 @@ arm_error_body(const struct arm_error *e)
 		json_object_set_new(one, "message", text_json(d->message));
 		if (d->target)
 			json_object_set_new(one, "target", text_json(d->target));
+		if (d->method)
+			json_object_set_new(one, "additionalInfo", call_json(e, d));
 		json_array_append_new(details, one);
 	}
 	if (json_array_size(details))

@@ -13,8 +13,10 @@ struct arm_error {
 	const char *message;
 	const char *target; /* or NULL */
 	int retry_after;    /* seconds, or 0 */
+	const char *base_url; /* set by the owner: calls are shown with absolute URLs; NULL: paths */
 	struct arm_error_detail {
 		const char *code, *message, *target;
+		const char *method, *path, *body; /* the call that removes it; method NULL: none */
 		struct arm_error_detail *next;
 	} * details;
 };
@@ -42,5 +44,17 @@ int arm_refuse_at(struct arm_error *e, int status, const char *code, const char 
 /* Adds a detail (one blocker, one wrong field). */
 void arm_error_add(struct arm_error *e, const char *code, const char *target, const char *fmt, ...)
 	PRINTF(4, 5);
+/* A detail about what stands in the way, and the request that removes it:
+ *
+ *   arm_error_block(e, "InUse", connection_id, "DELETE", connection_id, NULL, "Connection ...");
+ *   arm_error_block(e, "InUse", xc_id, "PUT", xc_id,
+ *                   "{\"properties\":{\"serviceProviderProvisioningState\":\"NotProvisioned\"}}", "...");
+ *   return arm_refuse(e, 409, "CircuitInUse", "...");
+ *
+ * path: an id, with what follows it; the api-version is added. body: JSON text to send, or NULL: none.
+ * Shown as the detail's additionalInfo: [{"type":"Call","info":{"method","url","body"}}]. In a plan
+ * that collects blockers use arm_block() or arm_block_call(), which end here. */
+void arm_error_block(struct arm_error *e, const char *code, const char *target, const char *method,
+		     const char *path, const char *body, const char *fmt, ...) PRINTF(7, 8);
 /* {"error":{...}}; a new reference. */
 json_t *arm_error_body(const struct arm_error *e);

@@ -571,19 +571,38 @@ arm_add_ref(struct arm_plan *p, const char *from, const char *to, const char *ki
 	s->overlay->added = r;
 }
 
+__attribute__((format(printf, 6, 0))) static void
+block(struct arm_plan *p, const char *id, const char *method, const char *path, const char *body,
+      const char *fmt, va_list ap)
+{
+	char why[512];
+
+	vsnprintf(why, sizeof(why), fmt, ap);
+	if (p->s->overlay->n_blockers++ < MAX_BLOCKERS)
+		arm_error_block(p->s->error, "InUse", id, method, path, body,
+				"%s First: %s %s%s%s", why, method, path, body ? " " : "",
+				body ? body : "");
+}
+
 void
 arm_block(struct arm_plan *p, const char *id, const char *fmt, ...)
 {
-	char why[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
+	block(p, id, "DELETE", id, NULL, fmt, ap);
 	va_end(ap);
-	if (p->s->overlay->n_blockers++ < MAX_BLOCKERS)
-		arm_error_add(p->s->error, "InUse", id, "%s%s%s", why,
-			      strstr(why, "First: ") ? "" : " First: DELETE ",
-			      strstr(why, "First: ") ? "" : id);
+}
+
+void
+arm_block_call(struct arm_plan *p, const char *id, const char *method, const char *path,
+	       const char *body, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	block(p, id, method, path, body, fmt, ap);
+	va_end(ap);
 }
 
 void

@@ -127,9 +127,12 @@ void arm_recompile(struct arm_plan *p, const char *id);
 const char *arm_new_guid(struct arm_plan *p);
 /* A further reference beside the ARM_REF properties; from NULL: the plan's aggregate. */
 void arm_add_ref(struct arm_plan *p, const char *from, const char *to, const char *kind);
-/* One thing that must go first. The plan goes on and collects; the engine then answers with
- * type.in_use_status/in_use_code and the whole list. call: "DELETE {id}". */
+/* One thing that must go first, by DELETE of id. The plan goes on and collects; the engine then
+ * answers with type.in_use_status/in_use_code and the whole list, each with its call. */
 void arm_block(struct arm_plan *p, const char *id, const char *fmt, ...) PRINTF(3, 4);
+/* As arm_block(), removed by another request: arm_error_block() says what path and body are. */
+void arm_block_call(struct arm_plan *p, const char *id, const char *method, const char *path,
+		    const char *body, const char *fmt, ...) PRINTF(6, 7);
 
 /* In compile(): one object for one node. body: a new reference, taken. Objects that an aggregate no
  * longer emits become tombstones; unchanged ones keep their revision. */

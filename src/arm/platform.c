@@ -391,7 +391,7 @@ members_delete(struct ctx *c, struct arm_snapshot *s, const char *after)
 		return r;
 	do {
 		was = left;
-		c->error = (struct arm_error){ .arena = c->a };
+		c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
 		for (size_t i = 0; i < n; i++) {
 			struct entry *en = entry_from_row(s, &rows[i]);
 

@@ -450,10 +450,12 @@ circuit_delete(struct arm_plan *p)
 	struct circuit_place at;
 
 	if (state != PROVIDER_NOT_PROVISIONED)
-		arm_block(p, xc->id,
-			  "The service provider has the circuit in state %s. First: the provider "
-			  "sets serviceProviderProvisioningState to NotProvisioned with PUT %s",
-			  provider_state_names[state], xc->id);
+		arm_block_call(p, xc->id, "PUT", xc->id,
+			       "{\"properties\":{\"serviceProviderProvisioningState\":"
+			       "\"NotProvisioned\"}}",
+			       "The service provider has the circuit in state %s; the provider "
+			       "takes it back.",
+			       provider_state_names[state]);
 	if (circuit_place(p->s, p->have, &at))
 		port_use(p, at.port->id, -(int64_t)circuit_mbps(p->have));
 	return xc ? arm_remove(p, xc->id) : 0;
