@@ -14,6 +14,16 @@ struct arm_request {
 	const char *authorization, *if_match, *if_none_match;
 	const char *client_request_id, *correlation_id;
 	const char *remote; /* address for the activity log */
+	/* Who asks, when that is known already (a deployment's requests): authorization is not looked
+	 * at, what he may do is. Never set for a request from outside. */
+	const struct arm_caller *as;
+	/* Everything happens inside this transaction and is its owner's to keep or to roll back:
+	 * nothing is committed, no node is told (what-if). NULL: a transaction of its own. */
+	struct store_tx *within;
+	/* A write is authorised, planned, validated, compiled and then rolled back; the answer says
+	 * what would change (dry_run.c). ?dryRun=true does the same and asks live nodes, too, so its
+	 * answer may come later; with this field the answer comes at once. */
+	bool is_dry_run;
 };
 
 struct arm_header {
