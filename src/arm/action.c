@@ -58,22 +58,30 @@ arm_call_ask(struct arm_call *c, const char *node, const char *kind, json_t *obj
 
 /* --- starting ----------------------------------------------------------------------------------------- */
 
-static int
-action_authorise(struct ctx *c, struct arm_snapshot *s)
+static const char *
+action_name(struct ctx *c)
 {
 	const struct target *t = c->target;
 	const struct arm_action *act = t->action;
-	const char *what = act->action;
+	const char *verb = act->method == ARM_GET   ? "read"
+			   : act->method == ARM_PUT ? "write"
+						    : "action";
 
-	if (!what)
-		what = arena_printf(c->a, "%s/%s/%s", t->action_prefix,
-				    t->depth ? act->name : arm_id_segment(c->a, act->name, 0),
-				    act->method == ARM_GET ? "read" : "action");
-	return authorise(c, s->tx, t->sub, what, t->fold);
+	if (act->action)
+		return act->action;
+	return arena_printf(c->a, "%s/%s/%s", t->action_prefix,
+			    t->depth ? act->name : arm_id_segment(c->a, act->name, 0), verb);
 }
 
 static int
-action_run(struct ctx *c, struct arm_snapshot *s)
+action_authorise(struct ctx *c, struct arm_snapshot *s)
+{
+	return authorise(c, s->tx, c->target->sub, action_name(c), c->target->fold);
+}
+
+/* Who asks may, and what is asked about is there. */
+static int
+action_begin(struct ctx *c, struct arm_snapshot *s)
 {
 	struct target *t = c->target;
 	struct arm_call *call = NEW(c->a, struct arm_call);
@@ -100,12 +108,74 @@ action_run(struct ctx *c, struct arm_snapshot *s)
 				t->rg ? t->rg : "<null>");
 	}
 	c->call = call;
-	r = t->action->run(call);
+	return 0;
+}
+
+static void
+action_answer(struct ctx *c)
+{
+	c->resp.status = c->call->result ? 200 : 202;
+	c->resp.body = c->call->result;
+}
+
+static int
+action_run(struct ctx *c, struct arm_snapshot *s)
+{
+	int r = action_begin(c, s);
+
+	if (r == 0)
+		r = c->target->action->run(c->call);
+	if (r == 0)
+		action_answer(c);
+	return r;
+}
+
+static int
+action_commit(struct ctx *c, struct arm_snapshot *s, const struct entry *en)
+{
+	const struct target *t = c->target;
+	struct outcome out;
+	int r = overlay_commit(s, t->sub ? fold(c->a, t->sub) : "", t->top_fold, "put", NULL, &out,
+			       &c->err);
+
+	if (r == 0)
+		r = event_add(c, s->tx, t->sub, t->rg, t->fold, action_name(c),
+			      out.is_settled ? "Succeeded" : "Accepted");
+	if (r == 0 && !c->call->result)
+		operation_headers(c, t->chain[0]->ns, arm_str(en->want.body, "location", "global"),
+				  out.operation, true);
+	return r;
+}
+
+static int
+action_write(struct ctx *c, struct arm_snapshot *s)
+{
+	const struct target *t = c->target;
+	int r = action_begin(c, s);
+
 	if (r < 0)
 		return r;
-	c->resp.status = call->result ? 200 : 202;
-	c->resp.body = call->result;
-	return 0;
+	struct entry *en = entry_get(s, t->top_fold);
+	struct arm_plan p = { .s = s, .verb = ARM_VERB_UPDATE, .type = en->type };
+
+	if (en->have.is_deleting)
+		return arm_refuse(&c->error, 409, "AnotherOperationInProgress",
+				  "'%s' is being deleted.", en->have.name);
+	entry_edit(s, en, true);
+	p.have = &en->have;
+	p.want = &en->want;
+	p.location = arm_str(en->want.body, "location", "");
+	s->overlay->plan_fold = en->fold;
+	c->call->r = &en->want;
+	c->call->element = arm_get_element(s, t->id, NULL);
+	r = t->action->write(&p, c->call);
+	if (r == 0)
+		r = action_commit(c, s, en);
+	if (r == 0)
+		action_answer(c);
+	else
+		json_decref(c->call->result);
+	return r;
 }
 
 static int
@@ -182,7 +252,11 @@ handle_action(struct ctx *c)
 
 	if (c->req->method != t->action->method)
 		return arm_refuse(&c->error, 405, "MethodNotAllowed", "Only %s is offered here.",
-				  t->action->method == ARM_GET ? "GET" : "POST");
+				  t->action->method == ARM_GET   ? "GET"
+				  : t->action->method == ARM_PUT ? "PUT"
+								 : "POST");
+	if (t->action->write)
+		return writing(c, action_write);
 	r = reading(c, action_run);
 	if (r >= 0 && !c->resp.body && c->call->asks) {
 		r = action_wait(c);
@@ -280,8 +354,7 @@ finish_run(struct store_tx *tx, void *arg, struct err *e)
 	size_t i = 0;
 	int r;
 
-	p->error = (struct arm_error){ .arena = &p->arena,
-				      .base_url = p->en->base_url };
+	p->error = (struct arm_error){ .arena = &p->arena, .base_url = p->en->base_url };
 	snapshot_init(&s, &o, p->en, tx, &p->arena, &p->caller, &p->error, utc_now_us());
 	for (const struct arm_ask *k = p->asks; k; k = k->next)
 		answers[i++] = (struct arm_answer){ k->node, k->tag, k->result != NULL, k->status,

@@ -124,6 +124,7 @@ transaction_run(struct store_tx *tx, void *arg, struct err *e)
 	c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
 	snapshot_init(&s, &o, c->en, tx, c->a, &c->caller, &c->error, c->now_us);
 	o.is_write = t->is_write;
+	s.query = c->req->query ? c->req->query : "";
 	r = t->fn(c, &s);
 	if (r == 0 && json_array_size(o.keep))
 		notify_note(c, json_array_get(o.keep, 0));
@@ -308,13 +309,37 @@ type_find(const struct arm_type *const *types, const char *name)
 	return NULL;
 }
 
-static const struct arm_action *
-action_find(const struct arm_action *a, const char *name)
+/* Is this the action that the segments name, its argument included? */
+static bool
+action_is(const struct arm_action *a, const char *const *seg, size_t n)
 {
-	for (; a && a->name; a++)
-		if (same(a->name, name))
+	const char *rest = a->name;
+	size_t i = 0;
+
+	for (; *rest && i < n; i++) {
+		size_t k = strcspn(rest, "/");
+
+		if (strlen(seg[i]) != k || strncasecmp(rest, seg[i], k) != 0)
+			return false;
+		rest += k + (rest[k] == '/');
+	}
+	return !*rest && i + a->has_arg == n;
+}
+
+/* The one of this method, else any: the method is refused later, by name. */
+static const struct arm_action *
+action_find(const struct arm_action *a, enum arm_method method, const char *const *seg, size_t n)
+{
+	const struct arm_action *other = NULL;
+
+	for (; a && a->name; a++) {
+		if (!action_is(a, seg, n))
+			continue;
+		if (a->method == method)
 			return a;
-	return NULL;
+		other = a;
+	}
+	return other;
 }
 
 /* Does the pattern match the segments? Collects what '?' matched. */
@@ -359,11 +384,12 @@ target_parse(struct ctx *c, const char *base, const char *const *seg, size_t n, 
 		const struct arm_action *act;
 
 		if (!type && t->depth) {
-			act = action_find(t->chain[t->depth - 1]->actions, seg[i]);
-			if (!act || i + 1 + act->has_arg != n)
+			act = action_find(t->chain[t->depth - 1]->actions, c->req->method, seg + i,
+					  n - i);
+			if (!act)
 				return type_unknown(c, t->provider->ns, seg[i]);
 			t->action = act;
-			t->arg = act->has_arg ? seg[i + 1] : NULL;
+			t->arg = act->has_arg ? seg[n - 1] : NULL;
 			break;
 		}
 		if (!type || t->depth == COUNT(t->chain))

@@ -41,6 +41,7 @@ snapshot_init(struct arm_snapshot *s, struct arm_overlay *o, struct arm_engine *
 		.now_us = now_us,
 		.overlay = o,
 		.ctx = __atomic_load_n(&en->cfg.ctx, __ATOMIC_ACQUIRE),
+		.query = "",
 	};
 }
 

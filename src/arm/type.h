@@ -73,8 +73,10 @@ enum arm_type_flag {
 };
 
 struct arm_action {
-	const char *name;       /* last path segment: "stats", "arpTables"; NULL ends a table */
-	enum arm_method method; /* ARM_GET or ARM_POST */
+	/* What follows the resource: "stats", "sharedkey/reset"; NULL ends a table. One name may
+	 * stand several times, with different methods. */
+	const char *name;
+	enum arm_method method; /* ARM_GET, ARM_POST, ARM_PUT */
 	bool has_arg;           /* one more segment follows: /arpTables/primary */
 	const char *action;     /* RBAC; NULL: {type}/{name}/action, for GET {type}/{name}/read */
 	/* Either sets c->result (a new reference) and is done: 200. Or asks nodes by arm_call_ask(),
@@ -82,6 +84,9 @@ struct arm_action {
 	 * waits for them, c->deadline_ms at most. */
 	int (*run)(struct arm_call *c);
 	int (*answered)(struct arm_call *c);
+	/* Instead of run: changes the aggregate, in a writing transaction, by a plan of its own (verb
+	 * UPDATE; the type's plan is not asked). c->result set: 200 with it, else 202. */
+	int (*write)(struct arm_plan *p, struct arm_call *c);
 };
 
 struct arm_type {
