@@ -78,7 +78,8 @@ principal(struct store_tx *tx, struct arena *a, const char *tenant, const struct
 	struct store_principal p = { .tenant = tenant,
 				     .kind = "ServicePrincipal",
 				     .name = f->name };
-	char secret[44], salt[37], hash[65], oid[37];
+	struct store_credential c;
+	char oid[37];
 	int r;
 
 	*ret = (struct identity_first){ .name = f->name };
@@ -91,15 +92,12 @@ principal(struct store_tx *tx, struct arena *a, const char *tenant, const struct
 		return MIN(r, 0);
 	}
 	guid_make(oid);
-	guid_make(salt);
-	secret_make(secret);
-	secret_hash(salt, secret, hash);
 	p.oid = ret->oid = arena_strdup(a, oid);
 	p.client_id = ret->client_id;
-	p.secret_salt = salt;
-	p.secret_hash = hash;
-	ret->secret = arena_strdup(a, secret);
+	p.created_us = p.changed_us = utc_now_us();
 	r = store_principal_put(tx, &p, e);
+	if (r == 0)
+		r = secret_add(tx, a, p.oid, "first", 0, 0, &ret->secret, &c, e);
 	return r < 0 || !f->role ? r : assign(tx, a, f, p.oid, scope, e);
 }
 

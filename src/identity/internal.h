@@ -2,6 +2,7 @@
 #pragma once
 
 #include "identity/identity.h"
+#include "store/directory.h"
 
 #include <pthread.h>
 
@@ -26,3 +27,10 @@ void secret_make(char out[44]); /* 256 bits, base64url */
 void secret_hash(const char *salt, const char *secret, char out[65]);
 void guid_make(char out[37]);
 bool secret_equal(const char *a, const char *b);
+/* A further secret for a principal: its text is known only now. end_us 0: for ever. */
+int secret_add(struct store_tx *tx, struct arena *a, const char *oid, const char *name,
+	       int64_t start_us, int64_t end_us, const char **ret_secret,
+	       struct store_credential *ret, struct err *e);
+/* 1: it is one of the principal's, and its time is now. */
+int secret_check(struct store_tx *tx, struct arena *a, const char *oid, const char *secret,
+		 int64_t now_us, struct err *e);

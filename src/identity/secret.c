@@ -59,3 +59,48 @@ secret_equal(const char *a, const char *b)
 {
 	return strlen(a) == strlen(b) && !CRYPTO_memcmp(a, b, strlen(a));
 }
+
+int
+secret_add(struct store_tx *tx, struct arena *a, const char *oid, const char *name,
+	   int64_t start_us, int64_t end_us, const char **ret_secret, struct store_credential *ret,
+	   struct err *e)
+{
+	char secret[44], salt[37], hash[65], id[37];
+
+	secret_make(secret);
+	guid_make(salt);
+	guid_make(id);
+	secret_hash(salt, secret, hash);
+	*ret = (struct store_credential){
+		.oid = oid,
+		.id = arena_strdup(a, id),
+		.kind = STORE_CREDENTIAL_SECRET,
+		.name = name,
+		.hash = arena_strdup(a, hash),
+		.salt = arena_strdup(a, salt),
+		.hint = arena_strndup(a, secret, 3),
+		.start_us = start_us,
+		.end_us = end_us,
+	};
+	*ret_secret = arena_strdup(a, secret);
+	return store_credential_put(tx, ret, e);
+}
+
+int
+secret_check(struct store_tx *tx, struct arena *a, const char *oid, const char *secret,
+	     int64_t now_us, struct err *e)
+{
+	struct store_credential *all;
+	bool is_one = false;
+	size_t n = 0;
+	int r = store_credential_of(tx, a, oid, STORE_CREDENTIAL_SECRET, &all, &n, e);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		char hash[65];
+
+		secret_hash(all[i].salt, secret, hash);
+		is_one |= secret_equal(hash, all[i].hash) && now_us >= all[i].start_us &&
+			  (!all[i].end_us || now_us < all[i].end_us);
+	}
+	return r < 0 ? r : is_one;
+}

@@ -227,15 +227,14 @@ static int
 login_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct login *l = arg;
-	char hash[65];
 	int r = store_principal_by_client(tx, l->arena, l->client_id, &l->who, e);
 
 	if (r <= 0)
 		return r;
-	secret_hash(l->who.secret_salt, l->secret, hash);
-	l->is_ok = *l->who.secret_hash && secret_equal(hash, l->who.secret_hash) &&
-		   !l->who.is_disabled && (!l->tenant || !strcasecmp(l->tenant, l->who.tenant));
-	return 0;
+	r = secret_check(tx, l->arena, l->who.oid, l->secret, utc_now_us(), e);
+	l->is_ok = r == 1 && !l->who.is_disabled &&
+		   (!l->tenant || !strcasecmp(l->tenant, l->who.tenant));
+	return MIN(r, 0);
 }
 
 static struct identity_answer

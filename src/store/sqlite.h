@@ -48,3 +48,11 @@ struct sql_rows {
 };
 /* Room for one more, not cleared. */
 void *sql_rows_add(struct sql_rows *r);
+
+/* Rows that more than one file reads. */
+#define PRINCIPAL_COLS \
+	"oid, client_id, tenant, kind, name, upn, external_id, body, is_disabled, rev," \
+	" created_us, changed_us"
+#define SUBSCRIPTION_COLS "id, tenant, name, state"
+void sql_principal(struct arena *a, sqlite3_stmt *st, struct store_principal *ret);
+int sql_subscriptions(struct store_tx *tx, struct sql_rows *rows, sqlite3_stmt *st, struct err *e);

@@ -1,10 +1,8 @@
-/* Principals, role assignments, subscriptions. */
+/* Principals, role assignments, subscriptions; the rest of identity is in sqlite_directory.c. */
 #include "store/sqlite.h"
 
-#define PRINCIPAL_COLS "oid, client_id, tenant, kind, name, secret_hash, secret_salt, is_disabled"
-
-static void
-principal_row(struct arena *a, sqlite3_stmt *st, struct store_principal *p)
+void
+sql_principal(struct arena *a, sqlite3_stmt *st, struct store_principal *p)
 {
 	*p = (struct store_principal){
 		.oid = sql_text(a, st, 0),
@@ -12,22 +10,33 @@ principal_row(struct arena *a, sqlite3_stmt *st, struct store_principal *p)
 		.tenant = sql_text(a, st, 2),
 		.kind = sql_text(a, st, 3),
 		.name = sql_text(a, st, 4),
-		.secret_hash = sql_text(a, st, 5),
-		.secret_salt = sql_text(a, st, 6),
-		.is_disabled = sqlite3_column_int(st, 7) != 0,
+		.upn = sql_text(a, st, 5),
+		.external_id = sql_text(a, st, 6),
+		.body = sql_text(a, st, 7),
+		.is_disabled = sqlite3_column_int(st, 8) != 0,
+		.rev = sqlite3_column_int64(st, 9),
+		.created_us = sqlite3_column_int64(st, 10),
+		.changed_us = sqlite3_column_int64(st, 11),
 	};
 }
 
 int
 store_principal_put(struct store_tx *tx, const struct store_principal *p, struct err *e)
 {
+	/* Not REPLACE: that would take another's row away for the same upn. */
 	return sql_run(tx,
 		       sql_query(tx, e,
-				 "INSERT OR REPLACE INTO principal(" PRINCIPAL_COLS
-				 ") VALUES(?,?,?,?,?,?,?,?)",
-				 "ttttttti", p->oid, p->client_id, p->tenant, p->kind, p->name,
-				 sql_or_empty(p->secret_hash), sql_or_empty(p->secret_salt),
-				 (int64_t)p->is_disabled),
+				 "INSERT INTO principal(" PRINCIPAL_COLS
+				 ") VALUES(?,?,?,?,?,?,?,?,?,1,?,?) ON CONFLICT(oid) DO UPDATE SET"
+				 " client_id=excluded.client_id, tenant=excluded.tenant,"
+				 " kind=excluded.kind, name=excluded.name, upn=excluded.upn,"
+				 " external_id=excluded.external_id, body=excluded.body,"
+				 " is_disabled=excluded.is_disabled, rev=rev+1,"
+				 " changed_us=excluded.changed_us",
+				 "ttttttttiii", p->oid, p->client_id, p->tenant, p->kind, p->name,
+				 sql_or_empty(p->upn), sql_or_empty(p->external_id),
+				 sql_or_empty(p->body), (int64_t)p->is_disabled, p->created_us,
+				 p->changed_us),
 		       e);
 }
 
@@ -39,7 +48,7 @@ principal_one(struct store_tx *tx, struct arena *a, sqlite3_stmt *st, struct sto
 
 	if (r <= 0)
 		return r;
-	principal_row(a, st, ret);
+	sql_principal(a, st, ret);
 	sql_finish(tx, st);
 	return 1;
 }
@@ -77,7 +86,7 @@ store_principal_list(struct store_tx *tx, struct arena *a, const char *after, si
 	int r;
 
 	while ((r = sql_step(tx, st, e)) > 0)
-		principal_row(a, st, sql_rows_add(&rows));
+		sql_principal(a, st, sql_rows_add(&rows));
 	*ret = (struct store_principal *)rows.p;
 	*n = rows.n;
 	return r;
@@ -187,10 +196,8 @@ store_assignment_at(struct store_tx *tx, struct arena *a, const char *scope, boo
 	return r;
 }
 
-#define SUBSCRIPTION_COLS "id, tenant, name, state"
-
-static int
-subscription_rows(struct store_tx *tx, struct sql_rows *rows, sqlite3_stmt *st, struct err *e)
+int
+sql_subscriptions(struct store_tx *tx, struct sql_rows *rows, sqlite3_stmt *st, struct err *e)
 {
 	int r;
 
@@ -210,8 +217,10 @@ store_subscription_put(struct store_tx *tx, const struct store_subscription *s, 
 {
 	return sql_run(tx,
 		       sql_query(tx, e,
-				 "INSERT OR REPLACE INTO subscription(" SUBSCRIPTION_COLS
-				 ") VALUES(?,?,?,?)",
+				 "INSERT INTO subscription(" SUBSCRIPTION_COLS
+				 ", mgroup) VALUES(?1,?2,?3,?4,?2) ON CONFLICT(id) DO UPDATE SET"
+				 " tenant=excluded.tenant, name=excluded.name,"
+				 " state=excluded.state",
 				 "tttt", s->id, s->tenant, s->name, s->state),
 		       e);
 }
@@ -221,7 +230,7 @@ store_subscription_get(struct store_tx *tx, struct arena *a, const char *id,
 		       struct store_subscription *ret, struct err *e)
 {
 	struct sql_rows rows = { .a = a, .size = sizeof(*ret) };
-	int r = subscription_rows(
+	int r = sql_subscriptions(
 		tx, &rows,
 		sql_query(tx, e, "SELECT " SUBSCRIPTION_COLS " FROM subscription WHERE id=?", "t",
 			  id),
@@ -238,7 +247,7 @@ store_subscription_list(struct store_tx *tx, struct arena *a, const char *tenant
 			size_t limit, struct store_subscription **ret, size_t *n, struct err *e)
 {
 	struct sql_rows rows = { .a = a, .size = sizeof(**ret) };
-	int r = subscription_rows(
+	int r = sql_subscriptions(
 		tx, &rows,
 		sql_query(tx, e,
 			  "SELECT " SUBSCRIPTION_COLS " FROM subscription INDEXED BY"

@@ -224,14 +224,18 @@ int store_node_rev(struct store_tx *tx, const char *node, int64_t *ret_rev, int6
 
 struct store_principal {
 	const char *oid;       /* object id, GUID, lower case */
-	const char *client_id; /* GUID, lower case */
+	const char *client_id; /* GUID, lower case; of users and groups: the object id */
 	const char *tenant;    /* GUID, lower case */
-	const char *kind;      /* "ServicePrincipal", "User" */
+	const char *kind;      /* "ServicePrincipal", "User", "Group" */
 	const char *name;
-	const char *secret_hash; /* hex SHA-256 of salt and secret; "" for none */
-	const char *secret_salt;
+	const char *upn;         /* user's sign-in name, unique in the tenant in any case; or "" */
+	const char *external_id; /* as another directory calls it; or "" */
+	const char *body;        /* JSON: further attributes; "" for none */
 	bool is_disabled;
+	int64_t rev; /* counts writes; set by the store */
+	int64_t created_us, changed_us;
 };
+/* Keeps created_us of one that is there. -EEXIST: the upn is taken. */
 int store_principal_put(struct store_tx *tx, const struct store_principal *p, struct err *e);
 int store_principal_get(struct store_tx *tx, struct arena *a, const char *oid,
 			struct store_principal *ret, struct err *e);
