@@ -175,6 +175,13 @@ static const char *const steps[] = {
 	" UPDATE directory_rev SET rev=rev+1 WHERE one=1; END;"
 	"CREATE TRIGGER mgroup_delete AFTER DELETE ON mgroup BEGIN"
 	" UPDATE directory_rev SET rev=rev+1 WHERE one=1; END;",
+
+	"CREATE TABLE ticket(kind TEXT NOT NULL, hash TEXT NOT NULL, family TEXT NOT NULL,"
+	" oid TEXT NOT NULL, body TEXT NOT NULL, made_us INTEGER NOT NULL,"
+	" until_us INTEGER NOT NULL, used_us INTEGER NOT NULL, PRIMARY KEY(kind, hash));"
+	"CREATE INDEX ticket_until ON ticket(until_us);"
+	"CREATE INDEX ticket_family ON ticket(family) WHERE family<>'';"
+	"CREATE INDEX ticket_oid ON ticket(oid, kind) WHERE oid<>'';",
 };
 
 static int
