@@ -31,6 +31,8 @@ int store_tenant_by_scim(struct store_tx *tx, struct arena *a, const char *scim_
 
 /* Counts every change that can alter who may do what. */
 int store_directory_rev(struct store_tx *tx, int64_t *ret, struct err *e);
+/* Is this a writing transaction? What it sees may never have been. */
+bool store_is_writing(struct store_tx *tx);
 
 /* --- principals beyond store.h ------------------------------------------------------------------ */
 

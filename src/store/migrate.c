@@ -182,6 +182,12 @@ static const char *const steps[] = {
 	"CREATE INDEX ticket_until ON ticket(until_us);"
 	"CREATE INDEX ticket_family ON ticket(family) WHERE family<>'';"
 	"CREATE INDEX ticket_oid ON ticket(oid, kind) WHERE oid<>'';",
+
+	"CREATE TABLE scope_lock(scope TEXT NOT NULL, fold TEXT NOT NULL, name TEXT NOT NULL,"
+	" level TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, created_us INTEGER NOT NULL,"
+	" PRIMARY KEY(scope, fold)) WITHOUT ROWID;"
+	"ALTER TABLE event ADD COLUMN correlation TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX event_correlation ON event(sub, correlation, seq) WHERE correlation<>'';",
 };
 
 static int

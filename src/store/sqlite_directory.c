@@ -53,6 +53,12 @@ store_directory_rev(struct store_tx *tx, int64_t *ret, struct err *e)
 	return MIN(r, 0);
 }
 
+bool
+store_is_writing(struct store_tx *tx)
+{
+	return sqlite3_txn_state(tx->db, "main") == SQLITE_TXN_WRITE;
+}
+
 /* --- tenants ----------------------------------------------------------------------------------- */
 
 #define TENANT_COLS "id, name, domain, partner, scim_hash, is_partner, is_disabled, created_us"

@@ -129,51 +129,74 @@ store_event_add(struct store_tx *tx, const struct store_event *ev, struct err *e
 	return sql_run(
 		tx,
 		sql_query(tx, e,
-			  "INSERT INTO event(at_us,sub,rg,target,operation,status,caller,detail)"
-			  " VALUES(?,?,?,?,?,?,?,?)",
-			  "ittttttt", ev->at_us, ev->sub, ev->rg, ev->target, ev->operation,
-			  ev->status, ev->caller, ev->detail),
+			  "INSERT INTO event(at_us,sub,rg,target,operation,status,caller,detail,"
+			  "correlation) VALUES(?,?,?,?,?,?,?,?,?)",
+			  "itttttttt", ev->at_us, ev->sub, ev->rg, ev->target, ev->operation,
+			  ev->status, ev->caller, ev->detail, sql_or_empty(ev->correlation)),
 		e);
 }
 
 #define EVENT_SELECT \
-	"SELECT seq,at_us,sub,rg,target,operation,status,caller,detail FROM event INDEXED BY "
+	"SELECT seq,at_us,sub,rg,target,operation,status,caller,detail,correlation FROM event" \
+	" INDEXED BY "
 #define EVENT_TAIL " AND seq<? ORDER BY seq DESC LIMIT ?"
 
 int
-store_event_list(struct store_tx *tx, struct arena *a, const char *sub, const char *rg,
-		 const char *target, int64_t before_seq, size_t limit, struct store_event **ret,
-		 size_t *n, struct err *e)
+store_event_list(struct store_tx *tx, struct arena *a, const struct store_event_filter *f,
+		 struct store_event **ret, size_t *n, struct err *e)
 {
 	struct sql_rows rows = { .a = a, .size = sizeof(**ret) };
-	int64_t before = before_seq ? before_seq : INT64_MAX;
+	int64_t before = f->before_seq ? f->before_seq : INT64_MAX, limit = (int64_t)f->limit;
 	sqlite3_stmt *st;
 	int r;
 
-	if (target)
+	if (f->target)
 		st = sql_query(tx, e,
 			       EVENT_SELECT "event_target WHERE sub=? AND target=?" EVENT_TAIL,
-			       "ttii", sub, target, before, (int64_t)limit);
-	else if (rg)
+			       "ttii", f->sub, f->target, before, limit);
+	else if (f->correlation)
+		st = sql_query(tx, e,
+			       EVENT_SELECT "event_correlation WHERE sub=? AND correlation=?"
+					    " AND correlation<>''" EVENT_TAIL,
+			       "ttii", f->sub, f->correlation, before, limit);
+	else if (f->rg)
 		st = sql_query(tx, e, EVENT_SELECT "event_rg WHERE sub=? AND rg=?" EVENT_TAIL,
-			       "ttii", sub, rg, before, (int64_t)limit);
+			       "ttii", f->sub, f->rg, before, limit);
 	else
-		st = sql_query(tx, e, EVENT_SELECT "event_sub WHERE sub=?" EVENT_TAIL, "tii", sub,
-			       before, (int64_t)limit);
+		st = sql_query(tx, e, EVENT_SELECT "event_sub WHERE sub=?" EVENT_TAIL, "tii",
+			       f->sub, before, limit);
 	while ((r = sql_step(tx, st, e)) > 0) {
 		struct store_event *ev = sql_rows_add(&rows);
 
-		ev->seq = sqlite3_column_int64(st, 0);
-		ev->at_us = sqlite3_column_int64(st, 1);
-		ev->sub = sql_text(a, st, 2);
-		ev->rg = sql_text(a, st, 3);
-		ev->target = sql_text(a, st, 4);
-		ev->operation = sql_text(a, st, 5);
-		ev->status = sql_text(a, st, 6);
-		ev->caller = sql_text(a, st, 7);
-		ev->detail = sql_text(a, st, 8);
+		*ev = (struct store_event){
+			.seq = sqlite3_column_int64(st, 0),
+			.at_us = sqlite3_column_int64(st, 1),
+			.sub = sql_text(a, st, 2),
+			.rg = sql_text(a, st, 3),
+			.target = sql_text(a, st, 4),
+			.operation = sql_text(a, st, 5),
+			.status = sql_text(a, st, 6),
+			.caller = sql_text(a, st, 7),
+			.detail = sql_text(a, st, 8),
+			.correlation = sql_text(a, st, 9),
+		};
 	}
 	*ret = (struct store_event *)rows.p;
 	*n = rows.n;
 	return r;
+}
+
+int
+store_event_before(struct store_tx *tx, int64_t at_us, int64_t *ret_seq, struct err *e)
+{
+	sqlite3_stmt *st = sql_query(tx, e,
+				     "SELECT seq FROM event INDEXED BY event_at WHERE at_us<?"
+				     " ORDER BY at_us DESC LIMIT 1",
+				     "i", at_us);
+	int r = sql_step(tx, st, e);
+
+	*ret_seq = r > 0 ? sqlite3_column_int64(st, 0) : 0;
+	if (r > 0)
+		sql_finish(tx, st);
+	return MIN(r, 0);
 }

@@ -163,12 +163,40 @@ struct store_event {
 	const char *status;            /* "Succeeded", "Failed", "Accepted" */
 	const char *caller;
 	const char *detail; /* JSON: request ids, code, message; no secrets */
+	const char *correlation; /* or NULL */
 };
 int store_event_add(struct store_tx *tx, const struct store_event *ev, struct err *e);
-/* Newest first. sub required, the rest may be NULL; before_seq 0: from the newest. */
-int store_event_list(struct store_tx *tx, struct arena *a, const char *sub, const char *rg,
-		     const char *target, int64_t before_seq, size_t limit, struct store_event **ret,
-		     size_t *n, struct err *e);
+/* Newest first. sub required ("": of no subscription); of rg, target and correlation at most one is
+ * set; before_seq 0: from the newest. */
+struct store_event_filter {
+	const char *sub, *rg, *target, *correlation;
+	int64_t before_seq;
+	size_t limit;
+};
+int store_event_list(struct store_tx *tx, struct arena *a, const struct store_event_filter *f,
+		     struct store_event **ret, size_t *n, struct err *e);
+/* A seq such that what comes after it is younger than that; 0: nothing is older. Events lie in order
+ * of time but for requests that overlap: ask with a minute to spare. */
+int store_event_before(struct store_tx *tx, int64_t at_us, int64_t *ret_seq, struct err *e);
+
+/* --- management locks ------------------------------------------------------------------------- */
+
+struct store_lock {
+	const char *scope; /* fold of what it holds */
+	const char *fold;  /* name in lower case; with scope the key */
+	const char *name, *level, *id;
+	const char *body; /* JSON: the other properties */
+	int64_t created_us;
+};
+int store_lock_put(struct store_tx *tx, const struct store_lock *l, struct err *e);
+int store_lock_get(struct store_tx *tx, struct arena *a, const char *scope, const char *fold,
+		   struct store_lock *ret, struct err *e);
+int store_lock_delete(struct store_tx *tx, const char *scope, const char *fold, struct err *e);
+/* All at the scope and under it. */
+int store_lock_drop(struct store_tx *tx, const char *scope, struct err *e);
+/* At the scope and, with below, under it. */
+int store_lock_at(struct store_tx *tx, struct arena *a, const char *scope, bool below, size_t limit,
+		  struct store_lock **ret, size_t *n, struct err *e);
 
 /* --- nodes and their objects -------------------------------------------------------------------- */
 
