@@ -198,7 +198,7 @@ operation_start(struct store_tx *tx, void *arg, struct err *e)
 }
 
 /* Each holds memory here and asks nodes to work; nobody gets all of it. */
-static int
+int
 waiting_check(struct ctx *c)
 {
 	size_t n = 0;
@@ -223,6 +223,9 @@ action_wait(struct ctx *c)
 	const struct target *t = c->target;
 	int r = waiting_check(c);
 
+	if (r == 0 && c->is_dry_run)
+		r = arm_refuse(&c->error, 400, "DryRunNotOffered",
+			       "This asks nodes and changes nothing: there is no dry run of it.");
 	if (r < 0)
 		return r;
 	if (t->action->method == ARM_GET)
@@ -235,7 +238,7 @@ action_wait(struct ctx *c)
 	return pending_start(c, c->call, c->extra);
 }
 
-static void
+void
 asks_release(struct arm_ask *asks)
 {
 	for (struct arm_ask *k = asks; k; k = k->next) {
@@ -281,22 +284,24 @@ pending_copy(struct pending *p, const struct ctx *c, const struct arm_call *call
 	struct arm_ask **at = &p->asks;
 
 	p->en = c->en;
-	p->action = t->action;
+	p->action = c->is_dry_run ? &dry_run_action : t->action;
 	p->caller = (struct arm_caller){
 		.oid = dup_or_null(&p->arena, c->caller.oid),
 		.app_id = dup_or_null(&p->arena, c->caller.app_id),
 		.tenant = dup_or_null(&p->arena, c->caller.tenant),
 		.name = dup_or_null(&p->arena, c->caller.name),
 	};
-	p->id = arena_strdup(&p->arena, t->id);
-	p->top_fold = dup_or_null(&p->arena, t->top_fold);
-	p->sub = dup_or_null(&p->arena, t->sub);
-	p->arg = dup_or_null(&p->arena, t->arg);
 	p->query = dup_or_null(&p->arena, c->req->query);
-	p->n_args = t->n_args;
-	for (size_t i = 0; i < t->n_args; i++)
-		p->args[i] = arena_strdup(&p->arena, t->args[i]);
-	p->body = json_incref(c->body);
+	p->body = json_incref((json_t *)call->body);
+	if (!c->is_dry_run) { /* what a dry run is about may not be there */
+		p->id = arena_strdup(&p->arena, t->id);
+		p->top_fold = dup_or_null(&p->arena, t->top_fold);
+		p->sub = dup_or_null(&p->arena, t->sub);
+		p->arg = dup_or_null(&p->arena, t->arg);
+		p->n_args = t->n_args;
+		for (size_t i = 0; i < t->n_args; i++)
+			p->args[i] = arena_strdup(&p->arena, t->args[i]);
+	}
 	for (const struct arm_ask *a = call->asks; a; a = a->next) {
 		struct arm_ask *own = NEW(&p->arena, struct arm_ask);
 

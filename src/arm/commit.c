@@ -66,6 +66,9 @@ tombstones_put(struct arm_snapshot *s, const char *owner, struct wait **waits, s
 
 		if (is_emitted(s->overlay, &old[i]))
 			continue;
+		if (s->overlay->is_dry)
+			dry_run_object(s, &old[i], json_loads(old[i].body, JSON_DECODE_ANY, NULL),
+				       NULL);
 		old[i].body = NULL;
 		r = store_object_put(s->tx, &old[i], &rev, e);
 		if (rev)
@@ -79,10 +82,18 @@ object_put(struct arm_snapshot *s, const struct object_out *out, struct wait **w
 {
 	AUTO_FREE char *text =
 		json_dumps(out->body, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-	struct store_object o = { out->node, out->kind, out->key, out->owner, text, 0 };
+	struct store_object o = { out->node, out->kind, out->key, out->owner, text, 0 },
+			    old = { 0 };
 	int64_t rev = 0;
-	int r = store_object_put(s->tx, &o, &rev, e);
+	int r = s->overlay->is_dry
+			? store_object_get(s->tx, s->arena, o.node, o.kind, o.key, &old, e)
+			: 0;
 
+	if (r >= 0)
+		r = store_object_put(s->tx, &o, &rev, e);
+	if (rev && s->overlay->is_dry)
+		dry_run_object(s, &o, old.body ? json_loads(old.body, JSON_DECODE_ANY, NULL) : NULL,
+			       json_deep_copy(out->body));
 	if (rev)
 		wait_add(s, waits, out->node, rev);
 	return r;

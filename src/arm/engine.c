@@ -91,12 +91,6 @@ respond_error(struct ctx *c)
 
 /* --- transactions ------------------------------------------------------------------------------------ */
 
-struct transaction {
-	struct ctx *c;
-	int (*fn)(struct ctx *c, struct arm_snapshot *s);
-	bool is_write;
-};
-
 static void
 notify_note(struct ctx *c, const json_t *waits)
 {
@@ -109,7 +103,7 @@ notify_note(struct ctx *c, const json_t *waits)
 		c->notify[c->n_notify++] = arena_strdup(c->a, node);
 }
 
-static int
+int
 transaction_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct transaction *t = arg;
@@ -125,7 +119,10 @@ transaction_run(struct store_tx *tx, void *arg, struct err *e)
 	snapshot_init(&s, &o, c->en, tx, c->a, &c->caller, &c->error, c->now_us);
 	o.is_write = t->is_write;
 	s.query = c->req->query ? c->req->query : "";
+	o.is_dry = t->dry_run != NULL;
 	r = t->fn(c, &s);
+	if (r == 0 && t->dry_run)
+		return t->dry_run(c, &s);
 	if (r == 0 && json_array_size(o.keep))
 		notify_note(c, json_array_get(o.keep, 0));
 	return r;
@@ -143,7 +140,7 @@ notify(struct ctx *c)
 int
 reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s))
 {
-	struct transaction t = { c, fn, false };
+	struct transaction t = { .c = c, .fn = fn };
 
 	return store_read(c->en->cfg.store, transaction_run, &t, &c->err);
 }
@@ -151,9 +148,12 @@ reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s))
 int
 writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s))
 {
-	struct transaction t = { c, fn, true };
-	int r = store_write(c->en->cfg.store, transaction_run, &t, &c->err);
+	struct transaction t = { .c = c, .fn = fn, .is_write = true };
+	int r;
 
+	if (c->is_dry_run)
+		return dry_run_writing(c, fn);
+	r = store_write(c->en->cfg.store, transaction_run, &t, &c->err);
 	if (r == 0)
 		notify(c);
 	return r;
@@ -642,6 +642,8 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 			       &c->error);
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
+	if (r == 0)
+		r = dry_run_parse(c);
 	if (r == 0 && req->body_len) {
 		body = c->body = arm_body_parse(c->a, req->body, req->body_len, &c->error);
 		r = body ? 0 : -EBADE;

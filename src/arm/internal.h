@@ -109,6 +109,11 @@ struct added_ref {
 	struct added_ref *next;
 };
 
+struct object_change {
+	struct arm_object_change c;
+	struct object_change *next;
+};
+
 struct arm_overlay {
 	struct map entries; /* fold -> struct entry * */
 	struct entry *first, **last;
@@ -119,6 +124,8 @@ struct arm_overlay {
 	struct added_ref *added;
 	unsigned n_blockers;
 	bool is_write;
+	bool is_dry; /* node objects that change are noted: */
+	struct object_change *changes, **last_change;
 	const char *plan_fold; /* owner of claims by default */
 	const char *location;
 };
@@ -180,6 +187,8 @@ struct ctx {
 	const char *request_id, *correlation_id;
 	struct err err;
 	struct arm_snapshot *s; /* inside a transaction */
+	bool is_dry_run;        /* writes are rolled back and answered with what they would do */
+	bool asks_nodes;        /* a dry run's answer waits for them */
 	const void *extra;      /* a handler's own, carried through its transaction */
 	const char **notify;    /* nodes to tell after the commit */
 	size_t n_notify;
@@ -213,6 +222,14 @@ int authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *a
 	      const char *scope);
 int reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
 int writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
+/* What both run: fn on a fresh snapshot; then, if given, dry_run, after which all is rolled back. */
+struct transaction {
+	struct ctx *c;
+	int (*fn)(struct ctx *c, struct arm_snapshot *s);
+	int (*dry_run)(struct ctx *c, struct arm_snapshot *s);
+	bool is_write;
+};
+int transaction_run(struct store_tx *tx, void *arg, struct err *e);
 int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
 	      const char *target, const char *action, const char *status);
 char *url(struct ctx *c, const char *fmt, ...) PRINTF(2, 3);
@@ -234,10 +251,25 @@ int group_delete(struct ctx *c, struct arm_snapshot *s);
 void operation_headers(struct ctx *c, const char *ns, const char *location, const char *op,
 		       bool with_location);
 
+/* --- dry_run.c ------------------------------------------------------------------------------- */
+
+/* Reads ?dryRun into the context. */
+int dry_run_parse(struct ctx *c);
+/* As writing(), rolled back: the answer is what it would have changed. */
+int dry_run_writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
+/* Notes that a node's object would change; before, after: new references, taken. */
+void dry_run_object(struct arm_snapshot *s, const struct store_object *o, json_t *before,
+		    json_t *after);
+extern const struct arm_action dry_run_action;
+
 /* --- agent.c ----------------------------------------------------------------------------------- */
+struct arm_ask;
 void calls_expire(struct arm_engine *en);
 void calls_drop(struct arm_engine *en);
 json_t *queries_take(struct arm_engine *en, const char *node);
+/* Too many questions of this caller wait: refuses. */
+int waiting_check(struct ctx *c);
+void asks_release(struct arm_ask *asks);
 int pending_start(struct ctx *c, struct arm_call *call, const char *operation);
 struct arm_ask {
 	const char *id, *node, *kind, *tag;

@@ -32,6 +32,7 @@ snapshot_init(struct arm_snapshot *s, struct arm_overlay *o, struct arm_engine *
 {
 	*o = (struct arm_overlay){ .keep = json_array() };
 	o->last = &o->first;
+	o->last_change = &o->changes;
 	*s = (struct arm_snapshot){
 		.engine = en,
 		.tx = tx,

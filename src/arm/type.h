@@ -120,6 +120,28 @@ struct arm_type {
 	int (*settled)(struct arm_plan *p);
 };
 
+/* --- dry runs (dry_run.c) ---- */
+
+/* before NULL: it would be created; after NULL: it would go. */
+struct arm_resource_change {
+	const struct arm_resource *before, *after;
+};
+struct arm_object_change {
+	const char *node, *kind, *key;
+	const char *owner; /* fold of the aggregate that it is compiled from */
+	const json_t *before, *after;
+};
+/* What a write would do, while it is not yet rolled back. */
+struct arm_foresight {
+	struct arm_snapshot *s; /* sees the changes; for arm_may() */
+	const struct arm_resource_change *resources;
+	size_t n_resources;
+	const struct arm_object_change *objects;
+	size_t n_objects;
+	json_t *report;        /* what will be answered: add to it */
+	struct arm_call *call; /* for arm_call_ask(); NULL: nodes are not asked */
+};
+
 /* A resource provider namespace. */
 struct arm_provider {
 	const char *ns;
@@ -128,6 +150,13 @@ struct arm_provider {
 	/* Under SUB/providers/NS/: reads that are not resources. One pattern each:
 	 * "expressRouteServiceProviders", "locations/?/usages" ('?' matches one; c->args holds it). */
 	const struct arm_action *reads;
+	/* Words in node objects whose values are secret; NULL-terminated, or NULL. */
+	const char *const *object_secrets;
+	/* Adds to a dry run's report what the provider knows of the consequences. May be NULL. */
+	void (*foresee)(struct arm_foresight *f);
+	/* The nodes that foresee() has asked have answered, or have not: the report goes out. */
+	void (*foreseen)(struct arena *a, json_t *report, const struct arm_answer *answers,
+			 size_t n);
 };
 
 /* The offered locations: [{"name","displayName","regionalDisplayName","metadata":{..}}]; a new

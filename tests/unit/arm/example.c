@@ -142,9 +142,32 @@ static const struct arm_type boxes = {
 	.view = box_view,
 };
 
+/* What every object that changes would weigh, from its node. */
+static void
+foresee(struct arm_foresight *f)
+{
+	json_object_set_new(f->report, "weights", json_array());
+	for (size_t i = 0; f->call && i < f->n_objects; i++)
+		arm_call_ask(f->call, f->objects[i].node, "weight", json_string(f->objects[i].key),
+			     10, f->objects[i].key);
+}
+
+static void
+foreseen(struct arena *a, json_t *report, const struct arm_answer *answers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(json_object_get(report, "weights"),
+				      answers[i].is_in ? json_incref(answers[i].result)
+						       : json_string(answers[i].status));
+}
+
+static const char *const object_secrets[] = { "key", NULL };
 static const struct arm_type *const example_types[] = { &boxes, &shelves, NULL };
 const struct arm_provider example_provider = {
 	.ns = "Example.Things",
 	.floor = "2015-01-01",
 	.types = example_types,
+	.object_secrets = object_secrets,
+	.foresee = foresee,
+	.foreseen = foreseen,
 };
