@@ -1,549 +1,156 @@
-/* Reads and checks the catalogue (catalogue.h). One table per YAML mapping says which keys it has,
- * of which kind and where they go; a walker fills them in and names file and line of what it does
- * not know. Names are resolved to pointers in a second pass, when everything has been read, so the
- * order of files and of entries does not matter. */
+/* Reads and checks the catalogue (catalogue.h). One table per YAML mapping says what it has
+ * (catalogue_reader.h). Names are resolved to pointers in a second pass, when everything has been
+ * read, so the order of files and of entries does not matter. */
 #include "network/catalogue.h"
 
 #include "base/mem.h"
+#include "network/catalogue_parts.h"
 
 #include <ctype.h>
-#include <libfyaml.h>
-#include <limits.h>
 
-/* Caps: an operator's file, but still a file. */
-enum { MAX_ITEMS = 4096, MAX_NAME = 128 };
-
-struct name_ref {
-	const char *name;
-	int line;
-};
-
-struct names {
-	struct name_ref *v;
-	size_t n;
-};
-
-struct numbers {
-	uint32_t *v;
-	size_t n;
-};
-
-/* An item as it stands in a file, names not yet resolved. */
-struct raw_offer {
-	int line;
-	const char *name;
-	struct numbers mbps;
-};
-
-struct raw_range {
-	int line;
-	uint32_t first, last;
-};
-
-struct raw_links {
-	int line;
-	uint32_t mbps, links;
-};
-
-struct raw_item { /* geopolitical region, region, location or provider */
-	int line;
-	const char *file;
-	const char *name, *display, *geo, *facility;
-	uint32_t zone, community, layer;
-	struct names local;
-	struct numbers direct, mbps;
-	struct raw_offer *offers;
-	size_t n_offers;
-};
-
-struct raw_items {
-	struct raw_item *v;
-	size_t n;
-};
-
-struct raw_limits {
-	int line;
-	const char *file;
-	struct catalogue_limits v;
-	struct raw_range *reserved;
-	size_t n_reserved;
-	struct raw_links *premium;
-	size_t n_premium;
-};
-
-struct catalogue {
-	struct arena arena;
-	struct raw_items raw_geos, raw_regions, raw_locations, raw_providers;
-	struct raw_limits raw_limits;
-	struct catalogue_geo *geos;
-	size_t n_geos;
-	struct catalogue_region *regions;
-	size_t n_regions;
-	struct catalogue_location *locations;
-	size_t n_locations;
-	struct catalogue_provider *providers;
-	size_t n_providers;
-	struct catalogue_limits limits;
-};
-
-/* ---- the walker ---- */
-
-enum kind { K_TEXT, K_NUMBER, K_NAMES, K_NUMBERS, K_LIST };
-
-struct reader {
-	struct catalogue *c;
-	const char *file;
-	struct err *e;
-};
-
-struct field {
-	const char *key;
-	enum kind kind;
-	bool required;
-	size_t at;   /* offset in the struct; for lists of the array pointer */
-	size_t at_n; /* K_LIST: offset of the count */
-	const struct schema *of;
-	uint32_t max; /* K_NUMBER, K_NUMBERS: largest value; 0 = any */
-};
-
-struct schema {
-	const char *what; /* for people: "a provider" */
-	size_t size;
-	size_t at_line;
-	const struct field *fields;
-	size_t n_fields;
-};
-
-static int
-node_line(struct fy_node *n, int parent)
-{
-	struct fy_token *t = NULL;
-
-	if (!n)
-		return parent;
-	if (fy_node_is_scalar(n)) {
-		t = fy_node_get_scalar_token(n);
-	} else if (fy_node_is_mapping(n)) {
-		void *it = NULL;
-		struct fy_node_pair *p = fy_node_mapping_iterate(n, &it);
-
-		return p ? node_line(fy_node_pair_key(p), parent) : parent;
-	} else {
-		void *it = NULL;
-		struct fy_node *first = fy_node_sequence_iterate(n, &it);
-
-		return first ? node_line(first, parent) : parent;
-	}
-	const struct fy_mark *m = t ? fy_token_start_mark(t) : NULL;
-
-	return m ? m->line + 1 : parent;
-}
-
-static int
-read_text(struct reader *r, struct fy_node *n, const char *key, int line, const char **ret)
-{
-	size_t len = 0;
-	const char *s = n && fy_node_is_scalar(n) ? fy_node_get_scalar(n, &len) : NULL;
-
-	line = node_line(n, line);
-	if (!s || !len || len > MAX_NAME || fy_node_is_alias(n) || memchr(s, 0, len))
-		return err_set(r->e, -EINVAL, "%s:%d: %s: wants a text of 1 to %d characters",
-			       r->file, line, key, MAX_NAME);
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)s[i] < 0x20)
-			return err_set(r->e, -EINVAL, "%s:%d: %s: control character in a name",
-				       r->file, line, key);
-	*ret = arena_strndup(&r->c->arena, s, len);
-	return 0;
-}
-
-static int
-read_number(struct reader *r, struct fy_node *n, const struct field *f, int line, uint32_t *ret)
-{
-	size_t len = 0;
-	const char *s = n && fy_node_is_scalar(n) ? fy_node_get_scalar(n, &len) : NULL;
-	uint32_t max = f->max ? f->max : UINT32_MAX;
-	uint64_t v = 0;
-	bool bad = !s || !len || len > 10 || fy_node_is_alias(n);
-
-	for (size_t i = 0; !bad && i < len; i++) {
-		bad = !isdigit((unsigned char)s[i]);
-		v = v * 10 + (uint64_t)(s[i] - '0');
-	}
-	if (bad || v > max)
-		return err_set(r->e, -EINVAL, "%s:%d: %s: wants a whole number from 0 to %u",
-			       r->file, node_line(n, line), f->key, max);
-	*ret = (uint32_t)v;
-	return 0;
-}
-
-/* The number of elements of a sequence, checked. */
-static int
-list_open(struct reader *r, struct fy_node *n, const char *key, int line, size_t *ret)
-{
-	if (!n || !fy_node_is_sequence(n))
-		return err_set(r->e, -EINVAL, "%s:%d: %s: wants a list", r->file,
-			       node_line(n, line), key);
-	int count = fy_node_sequence_item_count(n);
-
-	if (count < 0 || count > MAX_ITEMS)
-		return err_set(r->e, -EINVAL, "%s:%d: %s: more than %d entries", r->file, line, key,
-			       MAX_ITEMS);
-	*ret = (size_t)count;
-	return 0;
-}
-
-static int read_mapping(struct reader *r, struct fy_node *n, const struct schema *s, int line,
-			void *out);
-
-static int
-read_list(struct reader *r, struct fy_node *n, const struct field *f, int line, char *out)
-{
-	size_t more;
-	int ret = list_open(r, n, f->key, line, &more);
-	char **array = (char **)(void *)(out + f->at);
-	size_t *have = (size_t *)(void *)(out + f->at_n);
-
-	if (ret < 0)
-		return ret;
-	/* The same list may come in several files: append. */
-	char *grown = arena_alloc(&r->c->arena, (*have + more + 1) * f->of->size);
-
-	if (*have)
-		memcpy(grown, *array, *have * f->of->size);
-	*array = grown;
-	void *it = NULL;
-	struct fy_node *item;
-
-	while ((item = fy_node_sequence_iterate(n, &it))) {
-		ret = read_mapping(r, item, f->of, line, *array + *have * f->of->size);
-		if (ret < 0)
-			return ret;
-		++*have;
-	}
-	return 0;
-}
-
-static int
-read_names(struct reader *r, struct fy_node *n, const struct field *f, int line, struct names *out)
-{
-	size_t count;
-	int ret = list_open(r, n, f->key, line, &count);
-
-	if (ret < 0)
-		return ret;
-	out->v = NEW_ARRAY(&r->c->arena, struct name_ref, count + 1);
-	out->n = 0;
-	void *it = NULL;
-	struct fy_node *item;
-
-	while ((item = fy_node_sequence_iterate(n, &it))) {
-		struct name_ref *ref = &out->v[out->n++];
-
-		ref->line = node_line(item, line);
-		ret = read_text(r, item, f->key, line, &ref->name);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-static int
-read_numbers(struct reader *r, struct fy_node *n, const struct field *f, int line,
-	     struct numbers *out)
-{
-	size_t count;
-	int ret = list_open(r, n, f->key, line, &count);
-
-	if (ret < 0)
-		return ret;
-	out->v = NEW_ARRAY(&r->c->arena, uint32_t, count + 1);
-	out->n = 0;
-	void *it = NULL;
-	struct fy_node *item;
-
-	while ((item = fy_node_sequence_iterate(n, &it))) {
-		uint32_t *v = &out->v[out->n];
-
-		ret = read_number(r, item, f, line, v);
-		if (ret < 0)
-			return ret;
-		if (!*v || (out->n && v[-1] >= *v))
-			return err_set(r->e, -EINVAL, "%s:%d: %s: wants ascending numbers above 0",
-				       r->file, node_line(item, line), f->key);
-		out->n++;
-	}
-	return 0;
-}
-
-static int
-read_field(struct reader *r, struct fy_node *n, const struct field *f, int line, char *out)
-{
-	void *at = out + f->at;
-
-	switch (f->kind) {
-	case K_TEXT:
-		return read_text(r, n, f->key, line, at);
-	case K_NUMBER:
-		return read_number(r, n, f, line, at);
-	case K_NAMES:
-		return read_names(r, n, f, line, at);
-	case K_NUMBERS:
-		return read_numbers(r, n, f, line, at);
-	case K_LIST:
-		return read_list(r, n, f, line, out);
-	}
-	return -EINVAL;
-}
-
-static const struct field *
-field_find(const struct schema *s, const char *key, size_t len)
-{
-	for (size_t i = 0; i < s->n_fields; i++)
-		if (strlen(s->fields[i].key) == len && !memcmp(s->fields[i].key, key, len))
-			return &s->fields[i];
-	return NULL;
-}
-
-static int
-read_mapping(struct reader *r, struct fy_node *n, const struct schema *s, int line, void *out)
-{
-	uint64_t seen = 0;
-	void *it = NULL;
-	struct fy_node_pair *pair;
-
-	line = node_line(n, line);
-	if (!n || !fy_node_is_mapping(n))
-		return err_set(r->e, -EINVAL, "%s:%d: wants %s as a mapping", r->file, line,
-			       s->what);
-	if (s->at_line != SIZE_MAX)
-		*(int *)(void *)((char *)out + s->at_line) = line;
-	while ((pair = fy_node_mapping_iterate(n, &it))) {
-		struct fy_node *k = fy_node_pair_key(pair);
-		size_t len = 0;
-		const char *key = k && fy_node_is_scalar(k) ? fy_node_get_scalar(k, &len) : NULL;
-		int at = node_line(k, line);
-		const struct field *f = key ? field_find(s, key, len) : NULL;
-
-		if (!f)
-			return err_set(r->e, -EINVAL, "%s:%d: %s has no key '%.*s'", r->file, at,
-				       s->what, key ? (int)MIN(len, (size_t)40) : 1,
-				       key ? key : "?");
-		if (seen & 1ull << (f - s->fields))
-			return err_set(r->e, -EINVAL, "%s:%d: '%s' stands twice", r->file, at,
-				       f->key);
-		seen |= 1ull << (f - s->fields);
-		int ret = read_field(r, fy_node_pair_value(pair), f, at, out);
-
-		if (ret < 0)
-			return ret;
-	}
-	for (size_t i = 0; i < s->n_fields; i++)
-		if (s->fields[i].required && !(seen & 1ull << i))
-			return err_set(r->e, -EINVAL, "%s:%d: %s lacks '%s'", r->file, line,
-				       s->what, s->fields[i].key);
-	return 0;
-}
+const char *const catalogue_files[] = { "regions.yaml",
+					"locations.yaml",
+					"providers.yaml",
+					"communities.yaml",
+					"limits.yaml",
+					"prices.yaml",
+					NULL };
 
 /* ---- the tables ---- */
 
-#define SCHEMA(name, what, T, line, ...) \
-	static const struct field name##_fields[] = { __VA_ARGS__ }; \
-	static const struct schema name##_schema = { what, sizeof(T), line, name##_fields, \
-						     COUNT(name##_fields) }
+#define SCHEMA(name, what_, T, line, file, short_form, ...) \
+	static const struct reader_field name##_fields[] = { __VA_ARGS__ }; \
+	static const struct reader_schema name##_schema = { \
+		what_, sizeof(T), line, file, short_form, name##_fields, COUNT(name##_fields) \
+	}
 #define ITEM(m) offsetof(struct raw_item, m)
+#define ITEM_SCHEMA(name, what, ...) \
+	SCHEMA(name, what, struct raw_item, ITEM(line), ITEM(file), false, __VA_ARGS__)
+#define PART_SCHEMA(name, what, T, short_form, ...) \
+	SCHEMA(name, what, T, offsetof(T, line), SIZE_MAX, short_form, __VA_ARGS__)
 #define LIMIT(key, m, max_) \
 	{ \
-		key, K_NUMBER, true, offsetof(struct raw_limits, v.m), 0, NULL, max_ \
+		key, READER_NUMBER, true, offsetof(struct raw_limits, v.m), 0, NULL, max_ \
 	}
+#define NEEDED(key_, kind_, at_) .key = key_, .kind = READER_##kind_, .is_required = true, .at = at_
+#define MAY_BE(key_, kind_, at_) .key = key_, .kind = READER_##kind_, .at = at_
+#define LIST_OF(T, m, schema) .at = offsetof(T, m), .at_n = offsetof(T, n_##m), .of = schema
+
+enum { MAX_MBPS = 1600000 };
 
 /* clang-format off */
-SCHEMA(geo, "a geopolitical region", struct raw_item, ITEM(line),
-	{ .key = "name", .kind = K_TEXT, .required = true, .at = ITEM(name) },
-	{ .key = "zone", .kind = K_NUMBER, .at = ITEM(zone), .max = 9 },
+ITEM_SCHEMA(cloud, "a cloud",
+	{ NEEDED("name", TEXT, ITEM(name)) },
 );
-SCHEMA(region, "a region", struct raw_item, ITEM(line),
-	{ .key = "name", .kind = K_TEXT, .required = true, .at = ITEM(name) },
-	{ .key = "displayName", .kind = K_TEXT, .required = true, .at = ITEM(display) },
-	{ .key = "geopoliticalRegion", .kind = K_TEXT, .required = true, .at = ITEM(geo) },
-	{ .key = "communitySuffix", .kind = K_NUMBER, .at = ITEM(community), .max = 999 },
+ITEM_SCHEMA(geo, "a geopolitical region",
+	{ NEEDED("name", TEXT, ITEM(name)) },
+	{ MAY_BE("zone", NUMBER, ITEM(zone)), .max = 9 },
+	{ MAY_BE("cloud", TEXT, ITEM(cloud)) },
 );
-SCHEMA(location, "a peering location", struct raw_item, ITEM(line),
-	{ .key = "name", .kind = K_TEXT, .required = true, .at = ITEM(name) },
-	{ .key = "facility", .kind = K_TEXT, .required = true, .at = ITEM(facility) },
-	{ .key = "geopoliticalRegion", .kind = K_TEXT, .required = true, .at = ITEM(geo) },
-	{ .key = "zone", .kind = K_NUMBER, .required = true, .at = ITEM(zone), .max = 9 },
-	{ .key = "localRegions", .kind = K_NAMES, .at = ITEM(local) },
-	{ .key = "directPortsInGbps", .kind = K_NUMBERS, .at = ITEM(direct), .max = 1600 },
+ITEM_SCHEMA(region, "a region",
+	{ NEEDED("name", TEXT, ITEM(name)) },
+	{ NEEDED("displayName", TEXT, ITEM(display)) },
+	{ NEEDED("geopoliticalRegion", TEXT, ITEM(geo)) },
+	{ MAY_BE("communitySuffix", NUMBER, ITEM(community)), .max = 999 },
+	{ MAY_BE("publicPrefixes", NAMES, ITEM(prefixes)) },
 );
-SCHEMA(offer, "a provider's location", struct raw_offer, offsetof(struct raw_offer, line),
-	{ .key = "name", .kind = K_TEXT, .required = true, .at = offsetof(struct raw_offer, name) },
-	{ .key = "bandwidthsInMbps", .kind = K_NUMBERS, .at = offsetof(struct raw_offer, mbps),
-	  .max = 1600000 },
+ITEM_SCHEMA(location, "a peering location",
+	{ NEEDED("name", TEXT, ITEM(name)) },
+	{ NEEDED("facility", TEXT, ITEM(facility)) },
+	{ NEEDED("geopoliticalRegion", TEXT, ITEM(geo)) },
+	{ NEEDED("zone", NUMBER, ITEM(zone)), .max = 9 },
+	{ MAY_BE("localRegions", NAMES, ITEM(local)) },
+	{ MAY_BE("directPortsInGbps", NUMBERS, ITEM(direct)), .max = 1600 },
 );
-SCHEMA(provider, "a provider", struct raw_item, ITEM(line),
-	{ .key = "name", .kind = K_TEXT, .required = true, .at = ITEM(name) },
-	{ .key = "layer", .kind = K_NUMBER, .required = true, .at = ITEM(layer), .max = 3 },
-	{ .key = "bandwidthsInMbps", .kind = K_NUMBERS, .required = true, .at = ITEM(mbps),
-	  .max = 1600000 },
-	{ .key = "locations", .kind = K_LIST, .required = true, .at = ITEM(offers),
-	  .at_n = ITEM(n_offers), .of = &offer_schema },
+ITEM_SCHEMA(class, "a class of bandwidths",
+	{ NEEDED("name", TEXT, ITEM(name)) },
+	{ NEEDED("bandwidthsInMbps", NUMBERS, ITEM(mbps)), .max = MAX_MBPS },
 );
-SCHEMA(range, "a range of AS numbers", struct raw_range, offsetof(struct raw_range, line),
-	{ .key = "first", .kind = K_NUMBER, .required = true, .at = offsetof(struct raw_range, first) },
-	{ .key = "last", .kind = K_NUMBER, .required = true, .at = offsetof(struct raw_range, last) },
+PART_SCHEMA(offer, "a provider's location", struct raw_offer, true,
+	{ NEEDED("name", TEXT, offsetof(struct raw_offer, name)) },
+	{ MAY_BE("bandwidthsInMbps", NUMBERS, offsetof(struct raw_offer, mbps)), .max = MAX_MBPS },
 );
-SCHEMA(links, "a row of linksPremium", struct raw_links, offsetof(struct raw_links, line),
-	{ .key = "upToMbps", .kind = K_NUMBER, .required = true, .at = offsetof(struct raw_links, mbps) },
-	{ .key = "links", .kind = K_NUMBER, .required = true, .at = offsetof(struct raw_links, links) },
+ITEM_SCHEMA(provider, "a provider",
+	{ NEEDED("name", TEXT, ITEM(name)) },
+	{ NEEDED("layer", NUMBER, ITEM(layer)), .max = 3 },
+	{ NEEDED("models", NAMES, ITEM(models)) },
+	{ MAY_BE("classes", NAMES, ITEM(classes)) },
+	{ MAY_BE("bandwidthsInMbps", NUMBERS, ITEM(mbps)), .max = MAX_MBPS },
+	{ .key = "locations", .kind = READER_LIST, .is_required = true,
+	  LIST_OF(struct raw_item, offers, &offer_schema) },
+);
+ITEM_SCHEMA(community, "a service's community",
+	{ NEEDED("service", TEXT, ITEM(name)) },
+	{ NEEDED("group", TEXT, ITEM(group)) },
+	{ NEEDED("value", NUMBER, ITEM(community)), .max = 65535 },
+	{ MAY_BE("cloud", TEXT, ITEM(cloud)) },
+	{ MAY_BE("prefixes", NAMES, ITEM(prefixes)) },
+);
+ITEM_SCHEMA(regional, "a regional service's communities",
+	{ NEEDED("service", TEXT, ITEM(name)) },
+	{ NEEDED("group", TEXT, ITEM(group)) },
+	{ NEEDED("base", NUMBER, ITEM(community)), .max = 64000 },
+	{ MAY_BE("hasPublicPrefixes", NUMBER, ITEM(layer)), .max = 1 },
+);
+PART_SCHEMA(range, "a range of AS numbers", struct raw_range, false,
+	{ NEEDED("first", NUMBER, offsetof(struct raw_range, first)) },
+	{ NEEDED("last", NUMBER, offsetof(struct raw_range, last)) },
+);
+PART_SCHEMA(links, "a row of linksPremium", struct raw_links, false,
+	{ NEEDED("upToMbps", NUMBER, offsetof(struct raw_links, mbps)) },
+	{ NEEDED("links", NUMBER, offsetof(struct raw_links, links)) },
+);
+PART_SCHEMA(direct, "a row of directCircuits", struct raw_links, false,
+	{ NEEDED("portGbps", NUMBER, offsetof(struct raw_links, links)), .max = 1600 },
+	{ NEEDED("mbps", NUMBER, offsetof(struct raw_links, mbps)), .max = MAX_MBPS },
 );
 SCHEMA(limits, "limits", struct raw_limits, offsetof(struct raw_limits, line),
+	offsetof(struct raw_limits, file), false,
 	LIMIT("circuitsPerSubscription", circuits_per_subscription, 1000000),
 	LIMIT("circuitsPerRegion", circuits_per_region, 1000000),
 	LIMIT("linksStandard", links_standard, 10000),
 	LIMIT("linksSameLocation", links_same_location, 10000),
 	LIMIT("routesStandard", routes_standard, 1000000),
 	LIMIT("routesPremium", routes_premium, 1000000),
+	LIMIT("routesIpv6", routes_ipv6, 1000000),
 	LIMIT("routesMicrosoft", routes_microsoft, 1000000),
-	LIMIT("localMinimumMbps", local_min_mbps, 1600000),
+	LIMIT("localMinimumMbps", local_min_mbps, MAX_MBPS),
 	LIMIT("maxRoutingWeight", max_routing_weight, 1000000),
 	LIMIT("addressSpacesPerVnet", address_spaces_per_vnet, 10000),
+	LIMIT("subnetsPerVnet", subnets_per_vnet, 100000),
+	LIMIT("peeringsPerVnet", vnet_peerings_per_vnet, 100000),
+	LIMIT("rulesPerNsg", rules_per_nsg, 100000),
+	LIMIT("routesPerTable", routes_per_table, 100000),
 	LIMIT("authorizationsPerCircuit", authorizations_per_circuit, 10000),
+	LIMIT("directOversubscription", direct_oversubscription, 100),
+	LIMIT("privateCommunityBase", private_community_base, 64000),
 	LIMIT("cloudAsn", cloud_asn, 65535), /* fabric route targets carry two bytes */
 	LIMIT("gatewayAsn", gateway_asn, 0),
-	{ .key = "linksPremium", .kind = K_LIST, .required = true,
-	  .at = offsetof(struct raw_limits, premium), .at_n = offsetof(struct raw_limits, n_premium),
-	  .of = &links_schema },
-	{ .key = "reservedAsns", .kind = K_LIST, .required = true,
-	  .at = offsetof(struct raw_limits, reserved), .at_n = offsetof(struct raw_limits, n_reserved),
-	  .of = &range_schema },
+	{ .key = "linksPremium", .kind = READER_LIST, .is_required = true,
+	  LIST_OF(struct raw_limits, premium, &links_schema) },
+	{ .key = "directCircuits", .kind = READER_LIST, .is_required = true,
+	  LIST_OF(struct raw_limits, direct, &direct_schema) },
+	{ .key = "reservedAsns", .kind = READER_LIST, .is_required = true,
+	  LIST_OF(struct raw_limits, reserved, &range_schema) },
+);
+
+#define SECTION(key_, m, schema) \
+	{ .key = key_, .kind = READER_LIST, .at = offsetof(struct raw_top, m.v), \
+	  .at_n = offsetof(struct raw_top, m.n), .of = schema }
+SCHEMA(top, "a catalogue file", struct raw_top, SIZE_MAX, SIZE_MAX, false,
+	SECTION("clouds", clouds, &cloud_schema),
+	SECTION("geopoliticalRegions", geos, &geo_schema),
+	SECTION("regions", regions, &region_schema),
+	SECTION("peeringLocations", locations, &location_schema),
+	SECTION("bandwidthClasses", classes, &class_schema),
+	SECTION("providers", providers, &provider_schema),
+	SECTION("communities", communities, &community_schema),
+	SECTION("regionalCommunities", regional, &regional_schema),
+	{ .key = "limits", .kind = READER_LIST, LIST_OF(struct raw_top, limits, &limits_schema) },
+	{ .key = "prices", .kind = READER_LIST,
+	  LIST_OF(struct raw_top, prices, &catalogue_prices_schema) },
 );
 /* clang-format on */
-
-/* The top of a file: any of the sections. */
-struct raw_top {
-	struct raw_items geos, regions, locations, providers;
-	struct raw_limits *limits;
-	size_t n_limits;
-};
-
-#define TOP(m) offsetof(struct raw_top, m)
-/* clang-format off */
-SCHEMA(top, "a catalogue file", struct raw_top, SIZE_MAX,
-	{ .key = "geopoliticalRegions", .kind = K_LIST, .at = TOP(geos.v), .at_n = TOP(geos.n),
-	  .of = &geo_schema },
-	{ .key = "regions", .kind = K_LIST, .at = TOP(regions.v), .at_n = TOP(regions.n),
-	  .of = &region_schema },
-	{ .key = "peeringLocations", .kind = K_LIST, .at = TOP(locations.v), .at_n = TOP(locations.n),
-	  .of = &location_schema },
-	{ .key = "providers", .kind = K_LIST, .at = TOP(providers.v), .at_n = TOP(providers.n),
-	  .of = &provider_schema },
-	{ .key = "limits", .kind = K_LIST, .at = TOP(limits), .at_n = TOP(n_limits),
-	  .of = &limits_schema },
-);
-/* clang-format on */
-
-static void
-items_append(struct catalogue *c, struct raw_items *to, const struct raw_items *from,
-	     const char *file)
-{
-	struct raw_item *v = NEW_ARRAY(&c->arena, struct raw_item, to->n + from->n + 1);
-
-	if (to->n)
-		memcpy(v, to->v, to->n * sizeof(*v));
-	for (size_t i = 0; i < from->n; i++) {
-		v[to->n + i] = from->v[i];
-		v[to->n + i].file = file;
-	}
-	to->v = v;
-	to->n += from->n;
-}
-
-static int
-top_keep(struct reader *r, const struct raw_top *top)
-{
-	struct catalogue *c = r->c;
-
-	items_append(c, &c->raw_geos, &top->geos, r->file);
-	items_append(c, &c->raw_regions, &top->regions, r->file);
-	items_append(c, &c->raw_locations, &top->locations, r->file);
-	items_append(c, &c->raw_providers, &top->providers, r->file);
-	for (size_t i = 0; i < top->n_limits; i++) {
-		if (c->raw_limits.file)
-			return err_set(r->e, -EINVAL, "%s:%d: limits stand twice, first in %s:%d",
-				       r->file, top->limits[i].line, c->raw_limits.file,
-				       c->raw_limits.line);
-		c->raw_limits = top->limits[i];
-		c->raw_limits.file = r->file;
-	}
-	return 0;
-}
-
-static void
-diag_destroy(struct fy_diag **d)
-{
-	if (*d)
-		fy_diag_destroy(*d);
-}
-
-static void
-document_destroy(struct fy_document **d)
-{
-	fy_document_destroy(*d);
-}
-
-/* The library never comes back from some "%" directives, which a catalogue has no use for. */
-static int
-check_directives(const struct catalogue_text *t, struct err *e)
-{
-	int line = 1;
-
-	for (size_t i = 0; i < t->n; i++) {
-		bool is_first = !i || t->text[i - 1] == '\n' || t->text[i - 1] == '\r' ||
-				(unsigned char)t->text[i - 1] >=
-					0x80; /* a mark, or a foreign line end */
-
-		if (t->text[i] == '%' && is_first)
-			return err_set(e, -EINVAL, "%s:%d: YAML directives are not used here",
-				       t->file, line);
-		line += t->text[i] == '\n';
-	}
-	return 0;
-}
-
-static int
-read_file(struct catalogue *c, const struct catalogue_text *t, struct err *e)
-{
-	int ret = check_directives(t, e);
-
-	if (ret < 0)
-		return ret;
-	struct fy_diag_cfg dcfg;
-
-	fy_diag_cfg_default(&dcfg);
-	dcfg.fp = NULL;
-	__attribute__((cleanup(diag_destroy))) struct fy_diag *diag = fy_diag_create(&dcfg);
-	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = diag };
-
-	if (!diag)
-		return err_set(e, -ENOMEM, "%s: no memory", t->file);
-	fy_diag_set_collect_errors(diag, true);
-	__attribute__((cleanup(document_destroy))) struct fy_document *doc =
-		fy_document_build_from_string(&cfg, t->text, t->n);
-
-	if (!doc) {
-		void *it = NULL;
-		struct fy_diag_error *de = fy_diag_errors_iterate(diag, &it);
-
-		return err_set(e, -EINVAL, "%s:%d: not YAML: %s", t->file, de ? de->line : 1,
-			       de && de->msg ? de->msg : "cannot be read");
-	}
-	struct reader r = { c, arena_strdup(&c->arena, t->file), e };
-	struct raw_top top = { 0 };
-
-	ret = read_mapping(&r, fy_document_root(doc), &top_schema, 1, &top);
-	return ret < 0 ? ret : top_keep(&r, &top);
-}
 
 /* ---- resolving names ---- */
 
@@ -570,6 +177,31 @@ check_twins(const struct raw_items *l, const char *what, struct err *e)
 	return 0;
 }
 
+static int
+check_all_twins(const struct catalogue *c, struct err *e)
+{
+	const struct {
+		const struct raw_items *l;
+		const char *what;
+	} lists[] = {
+		{ &c->raw.clouds, "cloud" },
+		{ &c->raw.geos, "geopolitical region" },
+		{ &c->raw.regions, "region" },
+		{ &c->raw.locations, "location" },
+		{ &c->raw.classes, "class" },
+		{ &c->raw.providers, "provider" },
+		{ &c->raw.regional, "regional service" },
+	};
+
+	for (size_t i = 0; i < COUNT(lists); i++) {
+		int r = check_twins(lists[i].l, lists[i].what, e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static const struct catalogue_geo *
 geo_find(const struct catalogue *c, const char *name)
 {
@@ -577,6 +209,43 @@ geo_find(const struct catalogue *c, const char *name)
 		if (!strcmp(c->geos[i].name, name))
 			return &c->geos[i];
 	return NULL;
+}
+
+/* Without clouds in the files there is one; without a name it is the first. */
+static int
+resolve_cloud(const struct catalogue *c, const struct raw_item *r,
+	      const struct catalogue_cloud **ret, struct err *e)
+{
+	for (size_t i = 0; i < c->n_clouds; i++)
+		if (!r->cloud || !strcmp(c->clouds[i].name, r->cloud)) {
+			*ret = &c->clouds[i];
+			return 0;
+		}
+	return err_set(e, -EINVAL, "%s:%d: %s: no cloud named %s", r->file, r->line, r->name,
+		       r->cloud ? r->cloud : "");
+}
+
+static int
+resolve_geos(struct catalogue *c, struct err *e)
+{
+	const struct raw_items *l = &c->raw.geos;
+
+	c->clouds = NEW_ARRAY(&c->arena, struct catalogue_cloud, c->raw.clouds.n + 1);
+	for (size_t i = 0; i < c->raw.clouds.n; i++)
+		c->clouds[c->n_clouds++].name = c->raw.clouds.v[i].name;
+	if (!c->n_clouds)
+		c->clouds[c->n_clouds++].name = "Public";
+	c->geos = NEW_ARRAY(&c->arena, struct catalogue_geo, l->n + 1);
+	for (size_t i = 0; i < l->n; i++) {
+		struct catalogue_geo *g = &c->geos[c->n_geos++];
+		int r;
+
+		*g = (struct catalogue_geo){ .name = l->v[i].name, .zone = (int)l->v[i].zone };
+		r = resolve_cloud(c, &l->v[i], &g->cloud, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int
@@ -600,26 +269,86 @@ region_name_is_good(const char *s)
 }
 
 static int
+resolve_prefixes(struct catalogue *c, const struct raw_item *r, const struct prefix **ret,
+		 size_t *ret_n, struct err *e)
+{
+	struct prefix *v = NEW_ARRAY(&c->arena, struct prefix, r->prefixes.n + 1);
+	struct err why = { 0 };
+
+	for (size_t i = 0; i < r->prefixes.n; i++)
+		if (prefix_parse(r->prefixes.v[i].text, &v[i], &why) < 0)
+			return err_set(e, -EINVAL, "%s:%d: %s: %s", r->file, r->prefixes.v[i].line,
+				       r->name, why.text);
+	*ret = v;
+	*ret_n = r->prefixes.n;
+	return 0;
+}
+
+struct pool {
+	struct prefix prefix;
+	const struct raw_item *of;
+	int line;
+};
+
+static int
+pool_compare(const void *a, const void *b)
+{
+	return prefix_compare(&((const struct pool *)a)->prefix, &((const struct pool *)b)->prefix);
+}
+
+/* Sorted by address, a prefix stands directly before one that it overlaps, if there is any. */
+static int
+check_pools(const struct catalogue *c, struct err *e)
+{
+	size_t n = 0, at = 0;
+	AUTO_FREE struct pool *v = NULL;
+
+	for (size_t i = 0; i < c->n_regions; i++)
+		n += c->regions[i].n_public_prefixes;
+	v = mem_alloc((n + 1) * sizeof(*v));
+	for (size_t i = 0; i < c->n_regions; i++)
+		for (size_t j = 0; j < c->regions[i].n_public_prefixes; j++)
+			v[at++] = (struct pool){ c->regions[i].public_prefixes[j],
+						 &c->raw.regions.v[i],
+						 c->raw.regions.v[i].prefixes.v[j].line };
+	qsort(v, n, sizeof(*v), pool_compare);
+	for (size_t i = 1; i < n; i++) {
+		char text[PREFIX_TEXT], other[PREFIX_TEXT];
+
+		if (prefix_overlaps(&v[i - 1].prefix, &v[i].prefix))
+			return err_set(e, -EINVAL, "%s:%d: region %s: %s overlaps %s of region %s",
+				       v[i].of->file, v[i].line, v[i].of->name,
+				       prefix_format(&v[i].prefix, text),
+				       prefix_format(&v[i - 1].prefix, other), v[i - 1].of->name);
+	}
+	return 0;
+}
+
+static int
 resolve_regions(struct catalogue *c, struct err *e)
 {
-	const struct raw_items *l = &c->raw_regions;
+	const struct raw_items *l = &c->raw.regions;
 
 	c->regions = NEW_ARRAY(&c->arena, struct catalogue_region, l->n + 1);
 	for (size_t i = 0; i < l->n; i++) {
 		const struct raw_item *r = &l->v[i];
 		struct catalogue_region *g = &c->regions[c->n_regions++];
 
-		*g = (struct catalogue_region){ r->name, r->display, NULL, r->community };
+		*g = (struct catalogue_region){ .name = r->name,
+						.display = r->display,
+						.community = r->community };
 		if (!region_name_is_good(r->name))
 			return err_set(e, -EINVAL,
 				       "%s:%d: region %s: a name has lower-case letters and digits",
 				       r->file, r->line, r->name);
 		int ret = resolve_geo(c, r, &g->geo, e);
 
+		if (ret == 0)
+			ret = resolve_prefixes(c, r, &g->public_prefixes, &g->n_public_prefixes, e);
 		if (ret < 0)
 			return ret;
 	}
-	return 0;
+	return check_pools(c, e);
 }
 
 static int
@@ -628,10 +357,16 @@ resolve_locals(struct catalogue *c, const struct raw_item *r, struct catalogue_l
 {
 	g->local = NEW_ARRAY(&c->arena, const struct catalogue_region *, r->local.n + 1);
 	for (size_t j = 0; j < r->local.n; j++) {
-		g->local[j] = catalogue_region(c, r->local.v[j].name);
+		const struct reader_name *name = &r->local.v[j];
+
+		g->local[j] = catalogue_region(c, name->text);
 		if (!g->local[j])
 			return err_set(e, -EINVAL, "%s:%d: location %s: no region named %s",
-				       r->file, r->local.v[j].line, r->name, r->local.v[j].name);
+				       r->file, name->line, r->name, name->text);
+		if (g->local[j]->geo->cloud != g->geo->cloud)
+			return err_set(e, -EINVAL,
+				       "%s:%d: location %s: region %s is in another cloud", r->file,
+				       name->line, r->name, name->text);
 	}
 	g->n_local = r->local.n;
 	return 0;
@@ -640,7 +375,7 @@ resolve_locals(struct catalogue *c, const struct raw_item *r, struct catalogue_l
 static int
 resolve_locations(struct catalogue *c, struct err *e)
 {
-	const struct raw_items *l = &c->raw_locations;
+	const struct raw_items *l = &c->raw.locations;
 
 	c->locations = NEW_ARRAY(&c->arena, struct catalogue_location, l->n + 1);
 	for (size_t i = 0; i < l->n; i++) {
@@ -672,21 +407,97 @@ numbers_have(const uint32_t *v, size_t n, uint32_t x)
 }
 
 static int
-resolve_offer(struct catalogue *c, const struct raw_item *r, const struct raw_offer *o,
-	      struct catalogue_offer *ret, struct err *e)
+resolve_offer(struct catalogue *c, const struct raw_item *r, const struct catalogue_provider *p,
+	      const struct raw_offer *o, struct catalogue_offer *ret, struct err *e)
 {
 	ret->location = catalogue_location(c, o->name);
 	if (!ret->location)
 		return err_set(e, -EINVAL, "%s:%d: provider %s: no location named %s", r->file,
 			       o->line, r->name, o->name);
-	ret->mbps = o->mbps.n ? o->mbps.v : r->mbps.v;
-	ret->n_mbps = o->mbps.n ? o->mbps.n : r->mbps.n;
+	ret->mbps = o->mbps.n ? o->mbps.v : p->mbps;
+	ret->n_mbps = o->mbps.n ? o->mbps.n : p->n_mbps;
 	for (size_t i = 0; i < ret->n_mbps; i++)
-		if (!numbers_have(r->mbps.v, r->mbps.n, ret->mbps[i]))
+		if (!numbers_have(p->mbps, p->n_mbps, ret->mbps[i]))
 			return err_set(e, -EINVAL,
 				       "%s:%d: provider %s at %s: %u Mbps is not among its own "
 				       "bandwidths",
 				       r->file, o->line, r->name, o->name, ret->mbps[i]);
+	return 0;
+}
+
+static int
+resolve_models(const struct raw_item *r, unsigned *ret, struct err *e)
+{
+	static const char *const words[] = { "exchange", "pointToPoint", "anyToAny" };
+
+	for (size_t i = 0; i < r->models.n; i++) {
+		size_t w = 0;
+
+		while (w < COUNT(words) && strcmp(words[w], r->models.v[i].text) != 0)
+			w++;
+		if (w == COUNT(words))
+			return err_set(e, -EINVAL,
+				       "%s:%d: provider %s: a model is exchange, pointToPoint or "
+				       "anyToAny, not '%s'",
+				       r->file, r->models.v[i].line, r->name, r->models.v[i].text);
+		*ret |= 1u << w;
+	}
+	if (!*ret)
+		return err_set(e, -EINVAL, "%s:%d: provider %s has no model", r->file, r->line,
+			       r->name);
+	return 0;
+}
+
+static int
+number_compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static const struct raw_item *
+class_find(const struct catalogue *c, const char *name)
+{
+	for (size_t i = 0; i < c->raw.classes.n; i++)
+		if (!strcmp(c->raw.classes.v[i].name, name))
+			return &c->raw.classes.v[i];
+	return NULL;
+}
+
+static void
+numbers_add(uint32_t *v, size_t *n, const struct reader_numbers *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		if (!numbers_have(v, *n, from->v[i]))
+			v[(*n)++] = from->v[i];
+}
+
+/* What a provider offers: its own bandwidths and those of its classes. */
+static int
+resolve_bandwidths(struct catalogue *c, const struct raw_item *r, struct catalogue_provider *p,
+		   struct err *e)
+{
+	size_t room = r->mbps.n;
+	uint32_t *v;
+
+	for (size_t i = 0; i < r->classes.n; i++) {
+		const struct raw_item *k = class_find(c, r->classes.v[i].text);
+
+		if (!k)
+			return err_set(e, -EINVAL, "%s:%d: provider %s: no class named %s", r->file,
+				       r->classes.v[i].line, r->name, r->classes.v[i].text);
+		room += k->mbps.n;
+	}
+	v = NEW_ARRAY(&c->arena, uint32_t, room + 1);
+	numbers_add(v, &p->n_mbps, &r->mbps);
+	for (size_t i = 0; i < r->classes.n; i++)
+		numbers_add(v, &p->n_mbps, &class_find(c, r->classes.v[i].text)->mbps);
+	qsort(v, p->n_mbps, sizeof(*v), number_compare);
+	p->mbps = v;
+	if (!p->n_mbps)
+		return err_set(e, -EINVAL, "%s:%d: provider %s offers no bandwidth", r->file,
+			       r->line, r->name);
 	return 0;
 }
 
@@ -696,20 +507,24 @@ resolve_provider(struct catalogue *c, const struct raw_item *r, struct catalogue
 {
 	struct catalogue_offer *offers =
 		NEW_ARRAY(&c->arena, struct catalogue_offer, r->n_offers + 1);
+	int ret;
 
-	*p = (struct catalogue_provider){ r->name, (int)r->layer, r->mbps.v, r->mbps.n, offers, 0 };
+	*p = (struct catalogue_provider){ .name = r->name,
+					  .layer = (int)r->layer,
+					  .offers = offers };
 	if (r->layer != 2 && r->layer != 3)
 		return err_set(e, -EINVAL, "%s:%d: provider %s: layer is 2 or 3", r->file, r->line,
 			       r->name);
-	if (!r->mbps.n)
-		return err_set(e, -EINVAL, "%s:%d: provider %s offers no bandwidth", r->file,
-			       r->line, r->name);
+	ret = resolve_models(r, &p->models, e);
+	if (ret == 0)
+		ret = resolve_bandwidths(c, r, p, e);
+	if (ret < 0)
+		return ret;
 	for (size_t j = 0; j < r->n_offers; j++) {
 		if (catalogue_offer(p, r->offers[j].name))
 			return err_set(e, -EINVAL, "%s:%d: provider %s: location %s stands twice",
 				       r->file, r->offers[j].line, r->name, r->offers[j].name);
-		int ret = resolve_offer(c, r, &r->offers[j], &offers[j], e);
-
+		ret = resolve_offer(c, r, p, &r->offers[j], &offers[j], e);
 		if (ret < 0)
 			return ret;
 		p->n_offers++;
@@ -720,7 +535,7 @@ resolve_provider(struct catalogue *c, const struct raw_item *r, struct catalogue
 static int
 resolve_providers(struct catalogue *c, struct err *e)
 {
-	const struct raw_items *l = &c->raw_providers;
+	const struct raw_items *l = &c->raw.providers;
 
 	c->providers = NEW_ARRAY(&c->arena, struct catalogue_provider, l->n + 1);
 	for (size_t i = 0; i < l->n; i++) {
@@ -732,17 +547,93 @@ resolve_providers(struct catalogue *c, struct err *e)
 	return 0;
 }
 
+/* ---- communities ---- */
+
+static int
+community_add(struct catalogue *c, const struct raw_item *r, const struct catalogue_community *k,
+	      struct err *e)
+{
+	if (catalogue_community(c, k->cloud, k->value))
+		return err_set(e, -EINVAL, "%s:%d: %s: community %u of %s stands twice", r->file,
+			       r->line, k->name, k->value, k->cloud->name);
+	c->communities[c->n_communities++] = *k;
+	return 0;
+}
+
+static int
+resolve_regional(struct catalogue *c, const struct raw_item *r, struct err *e)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < c->n_regions; i++) {
+		const struct catalogue_region *g = &c->regions[i];
+		const struct catalogue_community k = {
+			.service = r->name,
+			.name = arena_printf(&c->arena, "%s %s", r->name, g->display),
+			.group = r->group,
+			.region = g->display,
+			.value = r->community + g->community,
+			.cloud = g->geo->cloud,
+			.prefixes = r->layer ? g->public_prefixes : NULL,
+			.n_prefixes = r->layer ? g->n_public_prefixes : 0,
+		};
+
+		if (g->community)
+			ret = community_add(c, r, &k, e);
+	}
+	return ret;
+}
+
+static int
+resolve_communities(struct catalogue *c, struct err *e)
+{
+	enum { CAP = 16384 };
+	const struct raw_items *l = &c->raw.communities, *regional = &c->raw.regional;
+	size_t room = l->n + regional->n * c->n_regions;
+	int ret = 0;
+
+	if (room > CAP)
+		return err_set(e, -EINVAL, "more than %d communities", CAP);
+	c->communities = NEW_ARRAY(&c->arena, struct catalogue_community, room + 1);
+	for (size_t i = 0; ret == 0 && i < l->n; i++) {
+		const struct raw_item *r = &l->v[i];
+		struct catalogue_community k = { .service = r->name,
+						 .name = r->name,
+						 .group = r->group,
+						 .region = "Global",
+						 .value = r->community };
+
+		ret = resolve_cloud(c, r, &k.cloud, e);
+		if (ret == 0)
+			ret = resolve_prefixes(c, r, &k.prefixes, &k.n_prefixes, e);
+		if (ret == 0)
+			ret = community_add(c, r, &k, e);
+	}
+	for (size_t i = 0; ret == 0 && i < regional->n; i++)
+		ret = resolve_regional(c, &regional->v[i], e);
+	return ret;
+}
+
+/* ---- limits ---- */
+
 static int
 resolve_limits(struct catalogue *c, struct err *e)
 {
-	const struct raw_limits *r = &c->raw_limits;
+	const struct raw_limits *r = c->raw.limits;
+
+	if (!c->raw.n_limits)
+		return err_set(e, -EINVAL, "no limits in any of the files");
+	if (c->raw.n_limits > 1)
+		return err_set(e, -EINVAL, "%s:%d: limits stand twice, first in %s:%d", r[1].file,
+			       r[1].line, r[0].file, r[0].line);
+
 	struct catalogue_asn_range *asns =
 		NEW_ARRAY(&c->arena, struct catalogue_asn_range, r->n_reserved + 1);
 	struct catalogue_links *links =
 		NEW_ARRAY(&c->arena, struct catalogue_links, r->n_premium + 1);
+	struct catalogue_direct_circuit *direct =
+		NEW_ARRAY(&c->arena, struct catalogue_direct_circuit, r->n_direct + 1);
 
-	if (!r->file)
-		return err_set(e, -EINVAL, "no limits in any of the files");
 	c->limits = r->v;
 	for (size_t i = 0; i < r->n_reserved; i++) {
 		asns[i] = (struct catalogue_asn_range){ r->reserved[i].first, r->reserved[i].last };
@@ -756,6 +647,11 @@ resolve_limits(struct catalogue *c, struct err *e)
 			return err_set(e, -EINVAL, "%s:%d: linksPremium: wants ascending upToMbps",
 				       r->file, r->premium[i].line);
 	}
+	for (size_t i = 0; i < r->n_direct; i++)
+		direct[i] = (struct catalogue_direct_circuit){ .port_gbps = r->direct[i].links,
+							       .mbps = r->direct[i].mbps };
+	c->limits.direct_circuits = direct;
+	c->limits.n_direct_circuits = r->n_direct;
 	c->limits.reserved_asns = asns;
 	c->limits.n_reserved_asns = r->n_reserved;
 	c->limits.links_premium = links;
@@ -766,27 +662,14 @@ resolve_limits(struct catalogue *c, struct err *e)
 static int
 resolve(struct catalogue *c, struct err *e)
 {
-	int ret = check_twins(&c->raw_geos, "geopolitical region", e);
+	static int (*const steps[])(struct catalogue * c, struct err * e) = {
+		resolve_geos,        resolve_regions, resolve_locations,        resolve_providers,
+		resolve_communities, resolve_limits,  catalogue_prices_resolve,
+	};
+	int ret = check_all_twins(c, e);
 
-	if (ret == 0)
-		ret = check_twins(&c->raw_regions, "region", e);
-	if (ret == 0)
-		ret = check_twins(&c->raw_locations, "location", e);
-	if (ret == 0)
-		ret = check_twins(&c->raw_providers, "provider", e);
-	if (ret < 0)
-		return ret;
-	c->geos = NEW_ARRAY(&c->arena, struct catalogue_geo, c->raw_geos.n + 1);
-	for (size_t i = 0; i < c->raw_geos.n; i++)
-		c->geos[c->n_geos++] =
-			(struct catalogue_geo){ c->raw_geos.v[i].name, (int)c->raw_geos.v[i].zone };
-	ret = resolve_regions(c, e);
-	if (ret == 0)
-		ret = resolve_locations(c, e);
-	if (ret == 0)
-		ret = resolve_providers(c, e);
-	if (ret == 0)
-		ret = resolve_limits(c, e);
+	for (size_t i = 0; ret == 0 && i < COUNT(steps); i++)
+		ret = steps[i](c, e);
 	return ret;
 }
 
@@ -798,7 +681,9 @@ catalogue_parse(const struct catalogue_text *texts, size_t n, struct catalogue *
 	AUTO(catalogue) c = mem_alloc(sizeof(*c));
 
 	for (size_t i = 0; i < n; i++) {
-		int r = read_file(c, &texts[i], e);
+		const char *file = arena_strdup(&c->arena, texts[i].file);
+		int r = reader_read(&c->arena, file, texts[i].text, texts[i].n, &top_schema,
+				    &c->raw, e);
 
 		if (r < 0)
 			return r;
@@ -814,43 +699,49 @@ catalogue_parse(const struct catalogue_text *texts, size_t n, struct catalogue *
 static int
 slurp(struct arena *a, const char *path, const char **text, size_t *n, struct err *e)
 {
-	enum { CAP = 4 << 20 };
 	FILE *f = fopen(path, "re");
 
 	if (!f)
 		return err_errno(e, "open %s", path);
-	char *p = arena_alloc(a, CAP + 1);
+	AUTO_FREE char *p = mem_alloc(CATALOGUE_MAX_TEXT + 1);
 
-	*n = fread(p, 1, CAP + 1, f);
+	*n = fread(p, 1, CATALOGUE_MAX_TEXT + 1, f);
 	int bad = ferror(f);
 
 	fclose(f);
 	if (bad)
 		return err_set(e, -EIO, "read %s", path);
-	if (*n > CAP)
-		return err_set(e, -EFBIG, "%s: larger than 4 MiB", path);
-	*text = p;
+	if (*n > CATALOGUE_MAX_TEXT)
+		return err_set(e, -EFBIG, "%s: larger than %d bytes", path, CATALOGUE_MAX_TEXT);
+	*text = arena_strndup(a, p, *n);
+	return 0;
+}
+
+int
+catalogue_read_files(struct arena *a, const char *dir, struct catalogue_text ret[CATALOGUE_N_FILES],
+		     struct err *e)
+{
+	for (size_t i = 0; catalogue_files[i]; i++) {
+		ret[i].file = catalogue_files[i];
+		int r = slurp(a, arena_printf(a, "%s/%s", dir, catalogue_files[i]), &ret[i].text,
+			      &ret[i].n, e);
+
+		if (r < 0)
+			return err_wrap(e, r, "catalogue");
+	}
 	return 0;
 }
 
 int
 catalogue_open(const char *dir, struct catalogue **ret, struct err *e)
 {
-	static const char *const files[] = { "regions.yaml", "locations.yaml", "providers.yaml",
-					     "limits.yaml" };
-	struct catalogue_text texts[COUNT(files)];
+	struct catalogue_text texts[CATALOGUE_N_FILES];
 	AUTO_ARENA a = { 0 };
+	int r = catalogue_read_files(&a, dir, texts, e);
 
-	for (size_t i = 0; i < COUNT(files); i++) {
-		texts[i].file = files[i];
-		int r = slurp(&a, arena_printf(&a, "%s/%s", dir, files[i]), &texts[i].text,
-			      &texts[i].n, e);
-
-		if (r < 0)
-			return r;
-	}
-	int r = catalogue_parse(texts, COUNT(texts), ret, e);
-
+	if (r < 0)
+		return r;
+	r = catalogue_parse(texts, COUNT(texts), ret, e);
 	return r < 0 ? err_wrap(e, r, "catalogue %s", dir) : 0;
 }
 
@@ -867,6 +758,16 @@ const struct catalogue_limits *
 catalogue_limits(const struct catalogue *c)
 {
 	return &c->limits;
+}
+
+bool
+catalogue_limit_at(const struct catalogue *c, size_t i, const char **ret_name, uint32_t *ret)
+{
+	if (i >= COUNT(limits_fields) || limits_fields[i].kind != READER_NUMBER)
+		return false;
+	*ret_name = limits_fields[i].key;
+	memcpy(ret, (const char *)c->raw.limits + limits_fields[i].at, sizeof(*ret));
+	return true;
 }
 
 size_t
@@ -903,6 +804,33 @@ const struct catalogue_provider *
 catalogue_provider_at(const struct catalogue *c, size_t i)
 {
 	return &c->providers[i];
+}
+
+size_t
+catalogue_n_communities(const struct catalogue *c)
+{
+	return c->n_communities;
+}
+
+const struct catalogue_community *
+catalogue_community_at(const struct catalogue *c, size_t i)
+{
+	return &c->communities[i];
+}
+
+const struct catalogue_community *
+catalogue_community(const struct catalogue *c, const struct catalogue_cloud *cloud, uint32_t value)
+{
+	for (size_t i = 0; i < c->n_communities; i++)
+		if (c->communities[i].value == value && c->communities[i].cloud == cloud)
+			return &c->communities[i];
+	return NULL;
+}
+
+uint32_t
+catalogue_private_community(const struct catalogue *c, const struct catalogue_region *r)
+{
+	return r->community ? c->limits.private_community_base + r->community : 0;
 }
 
 /* Compares without case and blanks. */
