@@ -188,6 +188,24 @@ static const char *const steps[] = {
 	" PRIMARY KEY(scope, fold)) WITHOUT ROWID;"
 	"ALTER TABLE event ADD COLUMN correlation TEXT NOT NULL DEFAULT '';"
 	"CREATE INDEX event_correlation ON event(sub, correlation, seq) WHERE correlation<>'';",
+
+	"CREATE TABLE deployment(fold TEXT PRIMARY KEY, id TEXT NOT NULL, sub TEXT NOT NULL,"
+	" rg TEXT NOT NULL, body TEXT NOT NULL, is_active INTEGER NOT NULL,"
+	" created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL);"
+	"CREATE INDEX deployment_scope ON deployment(sub, rg, fold);"
+	"CREATE INDEX deployment_age ON deployment(sub, rg, changed_us) WHERE is_active=0;"
+	"CREATE INDEX deployment_active ON deployment(fold) WHERE is_active=1;",
+
+	"CREATE TABLE stream_event(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL,"
+	" sub TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);"
+	"CREATE INDEX stream_event_sub ON stream_event(sub, seq);"
+	"CREATE INDEX stream_event_target ON stream_event(target, seq);"
+	"CREATE INDEX stream_event_at ON stream_event(at_us);"
+
+	"CREATE TABLE usage.metric(target TEXT NOT NULL, grain INTEGER NOT NULL,"
+	" span INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(target, grain, span))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX usage.metric_span ON metric(grain, span);",
 };
 
 static int

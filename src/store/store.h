@@ -198,6 +198,71 @@ int store_lock_drop(struct store_tx *tx, const char *scope, struct err *e);
 int store_lock_at(struct store_tx *tx, struct arena *a, const char *scope, bool below, size_t limit,
 		  struct store_lock **ret, size_t *n, struct err *e);
 
+/* --- deployments of templates --------------------------------------------------------------------- */
+
+/* What may hold secrets (template, parameters, outputs) lies beside the row, sealed, as secrets of
+ * the same owner. */
+struct store_deployment {
+	const char *fold; /* id in lower case: the key */
+	const char *id;   /* as sent */
+	const char *sub;  /* lower case */
+	const char *rg;   /* lower case; "" at a subscription */
+	const char *body; /* JSON: what is shown, and how far it is */
+	bool is_active;   /* goes on after a restart */
+	int64_t created_us, changed_us;
+};
+int store_deployment_put(struct store_tx *tx, const struct store_deployment *d, struct err *e);
+int store_deployment_get(struct store_tx *tx, struct arena *a, const char *fold,
+			 struct store_deployment *ret, struct err *e);
+/* With its secrets. */
+int store_deployment_delete(struct store_tx *tx, const char *fold, struct err *e);
+/* Of one scope, by fold; after: the last one seen, or NULL. */
+int store_deployment_list(struct store_tx *tx, struct arena *a, const char *sub, const char *rg,
+			  const char *after, size_t limit, struct store_deployment **ret, size_t *n,
+			  struct err *e);
+/* Folds of those that are active. */
+int store_deployment_active(struct store_tx *tx, struct arena *a, const char *after, size_t limit,
+			    const char ***ret, size_t *n, struct err *e);
+/* Lets the oldest finished ones of a scope go, so that at most keep are left. */
+int store_deployment_trim(struct store_tx *tx, const char *sub, const char *rg, size_t keep,
+			  struct err *e);
+/* A group goes, and its history with it. */
+int store_deployment_drop_group(struct store_tx *tx, const char *sub, const char *rg,
+				struct err *e);
+
+/* --- event streams: what has happened, for whoever listens (sqlite_stream.c) -------------------- */
+
+struct store_stream_event {
+	int64_t seq; /* set by the store, in the order of commits */
+	int64_t at_us;
+	const char *sub;    /* fold; "" for none */
+	const char *target; /* fold of the aggregate */
+	const char *kind;   /* "resource", "operation", "session" */
+	const char *body;   /* JSON, no secrets */
+};
+int store_stream_add(struct store_tx *tx, const struct store_stream_event *ev, struct err *e);
+/* After a seq, oldest first; of a target, of a subscription, or (both NULL) of all. */
+int store_stream_since(struct store_tx *tx, struct arena *a, const char *sub, const char *target,
+		       int64_t after, size_t limit, struct store_stream_event **ret, size_t *n,
+		       struct err *e);
+/* Nothing after *ret_floor is missing; *ret_last is the last seq given out, 0 for none. */
+int store_stream_range(struct store_tx *tx, int64_t *ret_floor, int64_t *ret_last, struct err *e);
+/* Drops older events, some thousands at a time. */
+int store_stream_prune(struct store_tx *tx, int64_t before_us, struct err *e);
+
+/* --- metrics: lines of text in spans of time (sqlite_metric.c) ----------------------------------- */
+
+/* A span of a grain (seconds) holds GRAIN_SLOTS slots; its number is time / (grain * GRAIN_SLOTS). */
+enum { STORE_METRIC_SLOTS = 60 };
+/* Appends a line, "SLOT JSON"; the same slot may come again. */
+int store_metric_append(struct store_tx *tx, const char *target, int64_t grain, int64_t span,
+			const char *line, struct err *e);
+/* The lines of one span; 1 or 0. */
+int store_metric_get(struct store_tx *tx, struct arena *a, const char *target, int64_t grain,
+		     int64_t span, const char **ret, struct err *e);
+/* Drops spans of a grain before this one, some thousands at a time. */
+int store_metric_prune(struct store_tx *tx, int64_t grain, int64_t before, struct err *e);
+
 /* --- nodes and their objects -------------------------------------------------------------------- */
 
 struct store_node {
