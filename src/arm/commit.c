@@ -229,6 +229,8 @@ row_drop(struct arm_snapshot *s, const char *fold, struct err *e)
 		r = store_ref_set(s->tx, fold, NULL, 0, e);
 	if (r == 0)
 		r = store_claim_drop_all(s->tx, fold, e);
+	if (r == 0)
+		r = store_lock_drop(s->tx, fold, e);
 	return r < 0 ? r : store_secret_drop(s->tx, fold, "secrets", e);
 }
 
@@ -560,6 +562,17 @@ settle_result(const struct store_operation *op, json_t *behind)
 }
 
 static int
+settle_event(struct settle *w, struct store_tx *tx, const struct store_operation *op, struct err *e)
+{
+	json_t *d = json_loads(op->detail, 0, NULL);
+	int r = event_settled(tx, d, w->now_us,
+			      op->status == STORE_OP_SUCCEEDED ? "Succeeded" : "Failed", e);
+
+	json_decref(d);
+	return r;
+}
+
+static int
 settle_one(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct settle *w = arg;
@@ -586,6 +599,8 @@ settle_one(struct store_tx *tx, void *arg, struct err *e)
 	op.result = text;
 	if (r == 0)
 		r = store_operation_put(tx, &op, e);
+	if (r == 0)
+		r = settle_event(w, tx, &op, e);
 	json_decref(behind);
 	json_decref(result);
 	return r;

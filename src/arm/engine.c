@@ -76,6 +76,12 @@ respond_error(struct ctx *c)
 	}
 	json_decref(c->resp.body);
 	c->resp.body = arm_error_body(e);
+	if (c->is_flat) { /* Microsoft.Insights */
+		json_t *flat = json_incref(json_object_get(c->resp.body, "error"));
+
+		json_decref(c->resp.body);
+		c->resp.body = flat;
+	}
 	c->resp.status = e->status;
 	if (e->retry_after)
 		resp_header(c, "Retry-After", arena_printf(c->a, "%d", e->retry_after));
@@ -142,6 +148,8 @@ reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s))
 {
 	struct transaction t = { .c = c, .fn = fn };
 
+	if (c->req->within)
+		return transaction_run(c->req->within, &t, &c->err);
 	return store_read(c->en->cfg.store, transaction_run, &t, &c->err);
 }
 
@@ -151,6 +159,8 @@ writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s))
 	struct transaction t = { .c = c, .fn = fn, .is_write = true };
 	int r;
 
+	if (c->req->within) /* no node is told: it may yet be rolled back */
+		return transaction_run(c->req->within, &t, &c->err);
 	if (c->is_dry_run)
 		return dry_run_writing(c, fn);
 	r = store_write(c->en->cfg.store, transaction_run, &t, &c->err);
@@ -195,8 +205,8 @@ arm_deny(struct arm_snapshot *s, const char *action, const char *scope)
 /* Decided before existence: a subscription one cannot see does not exist; in a visible one without
  * the action it is 403 whether the thing exists or not. */
 int
-authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
-	  const char *scope)
+authorise_unlocked(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
+		   const char *scope)
 {
 	const struct arm_auth *auth = &c->en->cfg.auth;
 	struct store_subscription row;
@@ -211,35 +221,30 @@ authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *actio
 			return arm_refuse(&c->error, 404, "SubscriptionNotFound",
 					  "The subscription '%s' could not be found.", sub);
 	}
-	if (action && !may(c, tx, action, scope))
-		return deny(c, action, scope);
-	return 0;
+	if (!action)
+		return 0;
+	c->act = (struct act){ sub, action, arm_id_fold(c->a, scope) };
+	return may(c, tx, action, scope) ? 0 : deny(c, action, scope);
+}
+
+static bool
+ends_with(const char *s, const char *tail)
+{
+	size_t n = strlen(s), k = strlen(tail);
+
+	return n >= k && same(s + n - k, tail);
 }
 
 int
-event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg, const char *target,
-	  const char *action, const char *status)
+authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
+	  const char *scope)
 {
-	json_t *d = json_pack("{s:s, s:s, s:s?, s:s?, s:s}", "requestId", c->request_id,
-			      "correlationId", c->correlation_id, "clientRequestId",
-			      c->req->client_request_id, "remote", c->req->remote, "callerName",
-			      c->caller.name ? c->caller.name : "");
-	char *text = d ? json_dumps(d, JSON_COMPACT) : NULL;
-	struct store_event ev = {
-		.at_us = c->now_us,
-		.sub = sub ? fold(c->a, sub) : "",
-		.rg = rg ? fold(c->a, rg) : "",
-		.target = target,
-		.operation = action,
-		.status = status,
-		.caller = c->caller.oid,
-		.detail = text ? text : "{}",
-	};
-	int r = store_event_add(tx, &ev, &c->err);
+	int r = authorise_unlocked(c, tx, sub, action, scope);
 
-	free(text);
-	json_decref(d);
-	return r;
+	if (r < 0 || !action || ends_with(action, "/read"))
+		return r;
+	return lock_check(c, tx, arm_id_fold(c->a, scope),
+			  ends_with(action, "/delete") ? LOCK_DELETE : LOCK_WRITE);
 }
 
 /* --- api-version ------------------------------------------------------------------------------------------ */
@@ -258,7 +263,7 @@ version_is_date(const char *v)
 	       !(m == 2 && d == 29 && (y % 4 || (y % 100 == 0 && y % 400)));
 }
 
-static int
+int
 version_check(struct ctx *c, const char *floor)
 {
 	const char *v = query_param(c->a, c->req->query, "api-version");
@@ -502,8 +507,10 @@ route(struct ctx *c)
 {
 	const struct path *p = &c->path;
 	bool mine = false;
-	int r = route_extension(c, &mine);
+	int r = handle_scoped(c, &mine);
 
+	if (r == 0 && !mine)
+		r = route_extension(c, &mine);
 	if (r < 0 || mine)
 		return r;
 	if (p->n >= 4 && same(p->seg[0], "subscriptions") && same(p->seg[2], "providers") &&
@@ -534,23 +541,30 @@ extension_run(struct ctx *c, struct arm_snapshot *s)
 	struct extension_run *run = (struct extension_run *)c->extra;
 	struct arm_extension_call *x = &run->call;
 	const struct arm_extension *ext = run->ext;
+	bool deletes = c->req->method == ARM_DELETE;
+	bool writes = c->req->method != ARM_GET && c->req->method != ARM_HEAD;
 	int r;
 
 	x->s = s;
 	x->result = NULL;
 	x->status = 0;
 	r = x->sub ? authorise(c, s->tx, x->sub, NULL, x->scope) : 0;
+	if (r == 0 && writes)
+		c->act = (struct act){ x->sub,
+				       arena_printf(c->a, "%s/%s/%s", ext->ns,
+						    x->n_seg ? x->seg[0] : "",
+						    deletes ? "delete" : "write"),
+				       x->scope };
 	if (r == 0)
 		r = ext->handle(ext->ctx, x);
+	if (r == 0 && writes)
+		r = lock_check(c, s->tx, x->scope, deletes ? LOCK_DELETE_INSIDE : LOCK_WRITE);
 	if (r < 0) {
 		json_decref(x->result);
 		return r;
 	}
-	if (c->req->method != ARM_GET && c->req->method != ARM_HEAD)
-		r = event_add(c, s->tx, x->sub, NULL, x->scope,
-			      arena_printf(c->a, "%s/%s/%s", ext->ns, x->n_seg ? x->seg[0] : "",
-					   c->req->method == ARM_DELETE ? "delete" : "write"),
-			      "Succeeded");
+	if (writes)
+		r = event_add(c, s->tx, x->sub, NULL, x->scope, c->act.action, "Succeeded");
 	c->resp.status = x->status ? x->status : 200;
 	c->resp.body = x->result;
 	return r;
@@ -638,8 +652,11 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->is_pending = &is_pending;
 	c->request_id = guid_new(c->a);
 	c->correlation_id = id_or_new(c, req->correlation_id);
-	r = auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller,
-			       &c->error);
+	if (req->as)
+		c->caller = *req->as;
+	r = req->as ? 0
+		    : auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller,
+					 &c->error);
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
 	if (r == 0)
@@ -655,6 +672,7 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	if (is_pending)
 		return;
 	c->body = NULL;
+	event_after(c, r);
 	request_finish(c, r);
 }
 

@@ -25,6 +25,14 @@ struct arm_auth {
 	/* Has the caller any role at, above or below this subscription? */
 	bool (*sees)(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 		     const char *sub);
+	/* Through which principal (himself, or a group) the caller sees it: when he is of another
+	 * tenant, on whose mandate he acts there. NULL: he does not. */
+	const char *(*through)(void *ctx, struct store_tx *tx, struct arena *a,
+			       const struct arm_caller *c, const char *sub);
+	/* The subscriptions he sees, of any tenant, by id, after one; at most limit. */
+	int (*subscriptions)(void *ctx, struct store_tx *tx, struct arena *a,
+			     const struct arm_caller *c, const char *after, size_t limit,
+			     struct store_subscription **ret, size_t *n, struct err *e);
 };
 
 /* A namespace that follows any scope: {scope}/providers/NS/... (roles, locks, tags). */

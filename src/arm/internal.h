@@ -171,6 +171,13 @@ const char *type_full_name(struct arena *a, const struct arm_type *const *chain,
 /* --- request handling -------------------------------------------------------------------------- */
 
 /* What one request works with. */
+/* The action asked for, for the activity log. */
+struct act {
+	const char *sub;    /* as sent, or NULL */
+	const char *action; /* "Microsoft.Network/expressRouteCircuits/write"; NULL: none yet */
+	const char *scope;  /* fold */
+};
+
 struct ctx {
 	struct arm_engine *en;
 	const struct arm_request *req;
@@ -185,6 +192,10 @@ struct ctx {
 	struct target *target;
 	bool *is_pending; /* on arm_handle()'s stack: the answer comes later, by another thread */
 	const char *request_id, *correlation_id;
+	struct scope *scope; /* scope.c */
+	struct act act;
+	bool is_logged; /* an event was added */
+	bool is_flat;   /* errors without their envelope */
 	struct err err;
 	struct arm_snapshot *s; /* inside a transaction */
 	bool is_dry_run;        /* writes are rolled back and answered with what they would do */
@@ -217,9 +228,14 @@ void resp_header(struct ctx *c, const char *name, const char *value);
 bool may(struct ctx *c, struct store_tx *tx, const char *action, const char *scope);
 /* 403 in ARM's words. */
 int deny(struct ctx *c, const char *action, const char *scope);
-/* Both: subscription visible (404), action allowed (403). */
+/* Subscription visible (404), action allowed (403), scope not locked against it (409). */
 int authorise(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
 	      const char *scope);
+/* As authorise() without the last. */
+int authorise_unlocked(struct ctx *c, struct store_tx *tx, const char *sub, const char *action,
+		       const char *scope);
+/* api-version: there, a date, not before the floor. */
+int version_check(struct ctx *c, const char *floor);
 int reading(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
 int writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot *s));
 /* What both run: fn on a fresh snapshot; then, if given, dry_run, after which all is rolled back. */
@@ -230,8 +246,6 @@ struct transaction {
 	bool is_write;
 };
 int transaction_run(struct store_tx *tx, void *arg, struct err *e);
-int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
-	      const char *target, const char *action, const char *status);
 char *url(struct ctx *c, const char *fmt, ...) PRINTF(2, 3);
 int check_if_match(struct ctx *c, const struct arm_resource *r);
 char *next_link(struct ctx *c, const char *after);
@@ -261,6 +275,52 @@ int dry_run_writing(struct ctx *c, int (*fn)(struct ctx *c, struct arm_snapshot 
 void dry_run_object(struct arm_snapshot *s, const struct store_object *o, json_t *before,
 		    json_t *after);
 extern const struct arm_action dry_run_action;
+
+/* --- scope.c: {scope}/providers/NS/WORD/... of the engine itself ------------------------------- */
+
+struct scope {
+	const char *shown; /* as sent, "" for none */
+	const char *fold;  /* "/" for none */
+	const char *sub, *rg;
+	bool is_subscription, is_group, is_resource;
+	const char *const *seg; /* after WORD */
+	size_t n_seg;
+};
+struct scoped {
+	const char *ns, *word, *floor;
+	int (*handle)(struct ctx *c); /* c->scope is set */
+	bool is_flat;                 /* errors as Microsoft.Insights has them */
+};
+int handle_scoped(struct ctx *c, bool *ret_is_mine);
+/* 404 when the group or resource is absent. */
+int scope_check(struct ctx *c, struct arm_snapshot *s);
+int handle_locks(struct ctx *c);
+int handle_tags(struct ctx *c);
+int handle_activity(struct ctx *c);
+int handle_tag_names(struct ctx *c);
+
+/* --- lock.c ---------------------------------------------------------------------------------- */
+
+extern const struct arm_type arm_lock_type;
+/* DELETE: of the scope itself, so a lock under it holds it, too; DELETE_INSIDE: of something at it that
+ * is no resource. */
+enum lock_verb { LOCK_WRITE, LOCK_DELETE, LOCK_DELETE_INSIDE };
+/* 409 ScopeLocked, naming the locks. scope: fold. */
+int lock_check(struct ctx *c, struct store_tx *tx, const char *scope, enum lock_verb verb);
+
+/* --- activity.c ------------------------------------------------------------------------------ */
+
+/* One event of this request. status: "Succeeded", "Accepted". */
+int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
+	      const char *target, const char *action, const char *status);
+/* What an operation's detail keeps so that event_settled() can add the second event; a new
+ * reference: {"event":{..}}. */
+json_t *event_note(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
+		   const char *target, const char *action);
+int event_settled(struct store_tx *tx, const json_t *detail, int64_t now_us, const char *status,
+		  struct err *e);
+/* After a request: the event of a refusal, or of an action without a transaction. */
+void event_after(struct ctx *c, int r);
 
 /* --- agent.c ----------------------------------------------------------------------------------- */
 struct arm_ask;

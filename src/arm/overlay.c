@@ -581,9 +581,8 @@ block(struct arm_plan *p, const char *id, const char *method, const char *path, 
 
 	vsnprintf(why, sizeof(why), fmt, ap);
 	if (p->s->overlay->n_blockers++ < MAX_BLOCKERS)
-		arm_error_block(p->s->error, "InUse", id, method, path, body,
-				"%s First: %s %s%s%s", why, method, path, body ? " " : "",
-				body ? body : "");
+		arm_error_block(p->s->error, "InUse", id, method, path, body, "%s First: %s %s%s%s",
+				why, method, path, body ? " " : "", body ? body : "");
 }
 
 void

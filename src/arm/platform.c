@@ -697,6 +697,8 @@ handle_platform(struct ctx *c, bool *ret_is_mine)
 			return only_get(c, providers_run);
 		if (p->n == 5 && same(third, "providers") && c->req->method == ARM_POST)
 			return reading(c, providers_run);
+		if (p->n >= 3 && p->n <= 6 && same(third, "tagNames"))
+			return handle_tag_names(c);
 		if (p->n == 4 && same(third, "operationresults"))
 			return handle_operation(c, p->seg[1], p->seg[3], true);
 	}

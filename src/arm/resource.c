@@ -213,30 +213,6 @@ location_check(struct ctx *c, struct arm_snapshot *s, const char *location, cons
 			     location, buf_str(&names));
 }
 
-json_t *
-tags_merge(struct merge *m, const json_t *in)
-{
-	const char *key;
-	json_t *v, *out = json_object();
-
-	if (!in || json_is_null(in))
-		return out;
-	if (!json_is_object(in) || json_object_size(in) > 50)
-		arm_error_add(m->error, "InvalidTags", "tags",
-			      "tags: must be an object of at most 50 strings.");
-	json_object_foreach((json_t *)in, key, v) {
-		if (!json_is_string(v) || strlen(key) > 512 || json_string_length(v) > 256 || !*key)
-			arm_error_add(m->error, "InvalidTags", "tags",
-				      "tags.%.60s: a name has 1 to 512 and a value at most 256 "
-				      "characters, and values are strings.",
-				      key);
-		else
-			json_object_set(out, key, v);
-	}
-	m->n_wrong += m->error->details != NULL && json_object_size(out) != json_object_size(in);
-	return out;
-}
-
 static int
 tracked_merge(struct ctx *c, struct arm_snapshot *s, struct merge *m, const struct arm_type *type,
 	      const struct arm_resource *now, json_t *out)
@@ -454,9 +430,11 @@ commit(struct ctx *c, struct arm_snapshot *s, const char *what, bool with_locati
 	const struct entry *en = entry_get(s, t->top_fold);
 	const char *location = arm_str(r ? r->body : en->have.body, "location", "global");
 	struct outcome out;
-	int bad = overlay_commit(s, t->sub ? fold(c->a, t->sub) : "", t->top_fold, what, NULL, &out,
+	json_t *note = event_note(c, s->tx, t->sub, t->rg, t->fold, action(c, verb));
+	int bad = overlay_commit(s, t->sub ? fold(c->a, t->sub) : "", t->top_fold, what, note, &out,
 				 &c->err);
 
+	json_decref(note);
 	if (bad == 0)
 		bad = event_add(c, s->tx, t->sub, t->rg, t->fold, action(c, verb),
 				out.is_settled ? "Succeeded" : "Accepted");
