@@ -38,72 +38,13 @@ others(const struct arm_plan *p, struct link *links, size_t n)
 	return n_others;
 }
 
-/* ---- who may ---- */
-
-static json_t *
-authorization_by_key(const struct arm_resource *circuit, const char *key)
-{
-	json_t *a;
-	size_t i;
-
-	json_array_foreach(collection_of(circuit->body, "authorizations"), i, a)
-		if (*key && text_equal(arm_str(a, "properties.authorizationKey", NULL), key))
-			return a;
-	return NULL;
-}
-
-/* A redeemed key stays redeemed, even when its connection is gone. */
-static int
-authorization_redeem(struct arm_plan *p, const struct arm_resource *circuit, const char *key)
-{
-	const json_t *a = authorization_by_key(circuit, key);
-	const char *name = arm_str(a, "name", "");
-
-	if (!a)
-		return arm_refuse_at(p->s->error, 400, "AuthorizationKeyNotFound",
-				     "properties.authorizationKey",
-				     "The circuit has no authorization with this key.");
-	struct arm_resource *c = arm_edit(p, circuit->id);
-	json_t *redeemed = json_object_get(c->hidden, "redeemed");
-
-	if (!redeemed) {
-		redeemed = json_object();
-		json_object_set_new(c->hidden, "redeemed", redeemed);
-	}
-	if (json_object_get(redeemed, name))
-		return arm_refuse_at(p->s->error, 400, "AuthorizationKeyInUse",
-				     "properties.authorizationKey",
-				     "Authorization '%s' has been used for a connection; ask the "
-				     "circuit's owner for a new one.",
-				     name);
-	json_object_set_new(redeemed, name, json_string(p->want->id));
-	return 0;
-}
-
-static int
-join_check(struct arm_plan *p, const struct arm_resource *circuit)
-{
-	const char *key = arm_str(p->want->body, "properties.authorizationKey", "");
-
-	if (*key)
-		return authorization_redeem(p, circuit, key);
-	if (text_equal(circuit->sub, p->want->sub) &&
-	    arm_may(p->s, "Microsoft.Network/expressRouteCircuits/join/action", circuit->fold))
-		return 0;
-	return arm_refuse(p->s->error, 403, "LinkedAuthorizationFailed",
-			  "The circuit is in another subscription or not yours to join: an "
-			  "authorizationKey of its owner is needed.");
-}
-
 /* ---- what may ---- */
 
 static int
 circuit_is_ready(struct arm_plan *p, const struct arm_resource *circuit)
 {
-	if (circuit_provider_state(p->s, circuit) != PROVIDER_PROVISIONED)
-		return arm_refuse(p->s->error, 400, "CircuitNotProvisionedByProvider",
-				  "Circuit %s has not been provisioned by its service provider.",
-				  circuit->id);
+	if (circuit_state_check(p, circuit, CIRCUIT_LINK) < 0)
+		return -EBADE;
 	if (!arm_child(circuit->body, "peerings", PEERING_PRIVATE))
 		return arm_refuse(p->s->error, 400, "PeeringNotConfigured",
 				  "Circuit %s has no private peering.", circuit->id);
@@ -115,8 +56,7 @@ limits_check(struct arm_plan *p, const struct joint *j)
 {
 	const struct catalogue *cat = network_catalogue(p->s);
 	const struct catalogue_limits *l = catalogue_limits(cat);
-	const char *at = arm_str(j->circuit->body,
-				 "properties.serviceProviderProperties.peeringLocation", "");
+	const char *at = circuit_peering_location(p->s, j->circuit);
 	const struct catalogue_location *location = catalogue_location(cat, at);
 	const struct catalogue_region *region =
 		catalogue_region(cat, arm_str(j->vnet->body, "location", ""));
@@ -128,18 +68,14 @@ limits_check(struct arm_plan *p, const struct joint *j)
 
 	if (location && region && rule_reach(tier, location, region, &e) < 0)
 		return arm_refuse(p->s->error, 400, "CircuitDoesNotReachRegion", "%s.", e.text);
-	n = links_of_circuit(p->s, j->circuit, &links);
-	if (others(p, links, n) >= max)
+	if (circuit_n_links(p->s, j->circuit, p->want->fold) >= max)
 		return arm_refuse(p->s->error, 400, "CircuitLinkLimitReached",
 				  "A %s circuit of %u Mbps has at most %u links.",
 				  sku_tier_name(tier), circuit_mbps(j->circuit), max);
 	n = links_of_vnet(p->s, j->vnet, &links);
 	n = others(p, links, n);
 	for (size_t i = 0; i < n; i++)
-		n_same += text_equal(arm_str(links[i].circuit->body,
-					     "properties.serviceProviderProperties.peeringLocation",
-					     ""),
-				     at);
+		n_same += text_equal(circuit_peering_location(p->s, links[i].circuit), at);
 	if (n_same >= l->links_same_location)
 		return arm_refuse(p->s->error, 400, "CircuitLinkLimitReached",
 				  "A virtual network has at most %u circuits of one location.",
@@ -190,7 +126,9 @@ connection_create(struct arm_plan *p, const struct joint *j)
 	if (r == 0)
 		r = addresses_check(p, j);
 	if (r == 0)
-		r = join_check(p, j->circuit);
+		r = circuit_join(p, j->circuit,
+				 arm_str(p->want->body, "properties.authorizationKey", ""),
+				 p->want->id);
 	if (r == 0)
 		arm_set(p->want->body, "properties.resourceGuid", json_string(arm_new_guid(p)));
 	return r;

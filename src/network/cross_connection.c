@@ -12,7 +12,9 @@ cross_connection_circuit(struct arm_snapshot *s, const struct arm_resource *xc)
 	return id ? arm_get(s, id) : NULL;
 }
 
-static const char *const not_mirrored[] = { "sharedKey", "routeFilter" };
+/* Below "properties" of a peering: the customer's alone. */
+static const char *const not_mirrored[] = { "sharedKey", "routeFilter", "connections",
+					    "peeredConnections", "ipv6PeeringConfig.routeFilter" };
 
 void
 cross_connection_mirror(const struct arm_resource *circuit, struct arm_resource *xc)
@@ -24,7 +26,8 @@ cross_connection_mirror(const struct arm_resource *circuit, struct arm_resource 
 		json_t *copy = json_deep_copy(peering);
 
 		for (size_t j = 0; j < COUNT(not_mirrored); j++)
-			json_object_del(json_object_get(copy, "properties"), not_mirrored[j]);
+			if (arm_at(json_object_get(copy, "properties"), not_mirrored[j]))
+				arm_set(json_object_get(copy, "properties"), not_mirrored[j], NULL);
 		json_array_append_new(copies, copy);
 	}
 	arm_set(xc->body, "properties.peerings", copies);
@@ -36,7 +39,8 @@ static int
 cross_peering_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
 {
 	if (want)
-		return peering_check(p, WRITER_PROVIDER, have, want);
+		return peering_check(p, WRITER_PROVIDER, cross_connection_circuit(p->s, p->want),
+				     have, want);
 	if (p->want)
 		peering_block_by_links(p, cross_connection_circuit(p->s, p->have),
 				       arm_str(have, "name", ""));
@@ -46,8 +50,8 @@ cross_peering_check(struct arm_plan *p, const char *id, json_t *have, json_t *wa
 static const struct arm_type cross_peering_type = {
 	.ns = "Microsoft.Network",
 	.name = "peerings",
-	.names = (const char *const[]){ PEERING_PRIVATE, PEERING_MICROSOFT, NULL },
-	.props = peering_props,
+	.names = (const char *const[]){ PEERING_PRIVATE, PEERING_PUBLIC, PEERING_MICROSOFT, NULL },
+	.props = cross_peering_props,
 	.actions = cross_peering_actions,
 	.in_use_code = "PeeringInUse",
 	.in_use_status = 409,
@@ -74,10 +78,12 @@ peering_bring(struct arm_resource *circuit, const json_t *from)
 		return;
 	}
 	for (size_t j = 0; j < COUNT(not_mirrored); j++) {
-		json_t *old = json_object_get(json_object_get(to, "properties"), not_mirrored[j]);
+		json_t *old = arm_at(json_object_get(to, "properties"), not_mirrored[j]);
 
-		if (old && !json_object_get(props, not_mirrored[j]))
-			json_object_set(props, not_mirrored[j], old);
+		if (strchr(not_mirrored[j], '.') && !json_object_get(props, "ipv6PeeringConfig"))
+			continue; /* it went with the whole half */
+		if (old && !arm_at(props, not_mirrored[j]))
+			arm_set(props, not_mirrored[j], json_incref(old));
 	}
 	json_object_set_new(to, "properties", props);
 }
@@ -132,7 +138,7 @@ echo_check(struct arm_plan *p, const struct arm_resource *circuit)
 static int
 cross_connection_plan(struct arm_plan *p)
 {
-	json_t *peering;
+	json_t *peering, *before;
 	size_t i;
 
 	if (p->verb != ARM_VERB_UPDATE)
@@ -146,11 +152,13 @@ cross_connection_plan(struct arm_plan *p)
 	r = echo_check(p, circuit);
 	if (r < 0)
 		return r;
+	before = json_deep_copy(collection_of(circuit->body, "peerings"));
 	arm_set(p->want->body, "properties.expressRouteCircuit", json_reference(id));
 	json_array_foreach(collection_of(p->want->body, "peerings"), i, peering)
 		peering_bring(circuit, peering);
 	peerings_drop(circuit, p->want);
-	r = peerings_settle(p, circuit);
+	r = peerings_settle(p, circuit, before);
+	json_decref(before);
 	cross_connection_mirror(circuit, p->want);
 	return r;
 }

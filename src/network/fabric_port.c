@@ -1,6 +1,7 @@
-/* Wayleave.Fabric/ports: a provider's trunk, one port on each edge of a pair. Circuits are placed
- * on a port pair that has bandwidth left; S-tags are unique within it. How much is used stands in
- * the port's own state. */
+/* Wayleave.Fabric/ports: one port on each edge of a pair. With serviceProviderName it is that
+ * provider's trunk: circuits are placed on a port pair that has bandwidth left; S-tags are unique
+ * within it. How much is used stands in the port's own state. Without, it is for sale as a whole, as a
+ * direct port pair (direct_port.c): claimed by one customer at a time. */
 #include "network/node.h"
 
 static const struct arm_prop port_props[] = {
@@ -8,7 +9,7 @@ static const struct arm_prop port_props[] = {
 	  .kind = ARM_REF,
 	  .flags = ARM_REQUIRED | ARM_FIXED,
 	  .ref_type = "Wayleave.Fabric/edgePairs" },
-	{ .name = "serviceProviderName", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED },
+	{ .name = "serviceProviderName", .kind = ARM_STRING, .flags = ARM_FIXED },
 	{ .name = "primaryInterface",
 	  .kind = ARM_STRING,
 	  .flags = ARM_REQUIRED | ARM_FIXED,
@@ -29,6 +30,19 @@ static const struct arm_prop port_props[] = {
 	  .kind = ARM_REF,
 	  .flags = ARM_READ_ONLY,
 	  .ref_type = "Wayleave.Fabric/providers" },
+	{ .name = "directLocation",
+	  .kind = ARM_REF,
+	  .flags = ARM_READ_ONLY,
+	  .ref_type = "Wayleave.Fabric/locations" },
+	/* Where the cross connect ends: for the letter of authorization. */
+	{ .name = "primaryPatchPanelId", .kind = ARM_STRING, .flags = ARM_KEEP, .max = 80 },
+	{ .name = "secondaryPatchPanelId", .kind = ARM_STRING, .flags = ARM_KEEP, .max = 80 },
+	{ .name = "primaryRackId", .kind = ARM_STRING, .flags = ARM_KEEP, .max = 80 },
+	{ .name = "secondaryRackId", .kind = ARM_STRING, .flags = ARM_KEEP, .max = 80 },
+	{ .name = "connectorType",
+	  .kind = ARM_STRING,
+	  .flags = ARM_KEEP,
+	  .words = (const char *const[]){ "LC", "SC", NULL } },
 	{ .name = "primaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
 	{ .name = "secondaryAzurePort", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
 	{ .name = "peeringLocation", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
@@ -81,31 +95,82 @@ provider_ports(struct arm_snapshot *s, const char *provider, const char *locatio
 	return n_ports;
 }
 
+#define REF_DIRECT_LOCATION "properties.directLocation"
+
+size_t
+direct_fabric_ports(struct arm_snapshot *s, const char *location, const struct arm_resource ***ret)
+{
+	const char *owner = arm_claim_owner(s, CLAIM_LOCATION, location);
+	struct arm_referrer *refs;
+	size_t n = owner ? arm_referrers(s, owner, false, REF_DIRECT_LOCATION, &refs) : 0,
+	       n_ports = 0;
+
+	*ret = NEW_ARRAY(s->arena, const struct arm_resource *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct arm_resource *port = arm_get(s, refs[i].owner);
+
+		if (port && !port->is_deleting)
+			(*ret)[n_ports++] = port;
+	}
+	return n_ports;
+}
+
 static const char *const interface_of[] = { "properties.primaryInterface",
 					    "properties.secondaryInterface" };
 
 static int
-port_create(struct arm_plan *p)
+port_for_provider(struct arm_plan *p, const char *name, const char *location)
 {
-	struct arm_error *e = p->s->error;
-	json_t *body = p->want->body;
-	const char *name = arm_str(body, "properties.serviceProviderName", "");
 	const struct catalogue_provider *cp = catalogue_provider(network_catalogue(p->s), name);
-	const struct arm_resource *pair = port_pair(p->s, p->want);
-	if (!pair)
-		return arm_refuse_at(e, 400, "InvalidResourceReference", "properties.edgePair",
-				     "There is no such edge pair.");
+	struct arm_error *e = p->s->error;
+
 	if (!cp || !arm_claim_owner(p->s, CLAIM_PROVIDER, name))
 		return arm_refuse_at(e, 400, "InvalidServiceProvider",
 				     "properties.serviceProviderName",
 				     "Service provider '%s' is not registered: PUT a "
 				     "Wayleave.Fabric/providers for it first.",
 				     name);
-	const char *location = arm_str(pair->body, "properties.peeringLocation", "");
-
 	if (!catalogue_offer(cp, location))
 		return arm_refuse_at(e, 400, "InvalidPeeringLocation", "properties.edgePair",
 				     "The catalogue does not have %s at %s.", name, location);
+	arm_set(p->want->body, REF_TRUNK, json_reference(claim_holder(p->s, CLAIM_PROVIDER, name)));
+	return 0;
+}
+
+static int
+port_for_direct(struct arm_plan *p, const char *location)
+{
+	const struct catalogue_location *l = catalogue_location(network_catalogue(p->s), location);
+	const char *registered = claim_holder(p->s, CLAIM_LOCATION, location);
+	int64_t mbps = arm_int(p->want->body, "properties.bandwidthInMbps", 0);
+
+	for (size_t i = 0; l && registered && i < l->n_direct_gbps; i++)
+		if (mbps == (int64_t)l->direct_gbps[i] * 1000) {
+			arm_set(p->want->body, REF_DIRECT_LOCATION, json_reference(registered));
+			return 0;
+		}
+	return arm_refuse_at(p->s->error, 400, "InvalidBandwidth", "properties.bandwidthInMbps",
+			     "The catalogue has no direct port pairs of %lld Mbps at %s. (With "
+			     "serviceProviderName the port is a provider's trunk.)",
+			     (long long)mbps, location);
+}
+
+static int
+port_create(struct arm_plan *p)
+{
+	struct arm_error *e = p->s->error;
+	json_t *body = p->want->body;
+	const char *provider = arm_str(body, "properties.serviceProviderName", NULL);
+	const struct arm_resource *pair = port_pair(p->s, p->want);
+
+	if (!pair)
+		return arm_refuse_at(e, 400, "InvalidResourceReference", "properties.edgePair",
+				     "There is no such edge pair.");
+	const char *location = arm_str(pair->body, "properties.peeringLocation", "");
+	int r = provider ? port_for_provider(p, provider, location) : port_for_direct(p, location);
+
+	if (r < 0)
+		return r;
 	if (arm_claim(p, NULL, CLAIM_PORT_NAME, p->want->name, NULL) < 0)
 		return arm_refuse(e, 409, "Conflict", "There is a port named '%s' already.",
 				  p->want->name);
@@ -119,8 +184,6 @@ port_create(struct arm_plan *p)
 		arm_set(body, i ? "properties.secondaryAzurePort" : "properties.primaryAzurePort",
 			json_textf("%s-%s", pair_edge(pair, i), dev));
 	}
-	arm_set(body, "properties.serviceProvider",
-		json_reference(claim_holder(p->s, CLAIM_PROVIDER, name)));
 	return 0;
 }
 
@@ -135,6 +198,13 @@ port_plan(struct arm_plan *p)
 		if (r < 0)
 			return r;
 	}
+	const char *customer = p->have ? claim_holder(p->s, CLAIM_DIRECT, p->have->fold) : NULL;
+
+	if (customer && p->want &&
+	    arm_int(p->have->body, "properties.bandwidthInMbps", 0) !=
+		    arm_int(p->want->body, "properties.bandwidthInMbps", 0))
+		return arm_refuse_at(p->s->error, 409, "PortInUse", "properties.bandwidthInMbps",
+				     "The port pair is let as a whole, as %s.", customer);
 	if (p->want && port_capacity_mbps(p->want) < port_used_mbps(p->want))
 		return arm_refuse_at(p->s->error, 409, "PortInUse", "properties.bandwidthInMbps",
 				     "Circuits use %u Mbps of this port pair.",

@@ -60,6 +60,18 @@ links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit, str
 }
 
 size_t
+circuit_n_links(struct arm_snapshot *s, const struct arm_resource *circuit, const char *but)
+{
+	struct reach *reaches;
+	struct link *links;
+	size_t n = reaches_of_circuit(s, circuit, &reaches);
+
+	for (size_t i = 0, k = links_of_circuit(s, circuit, &links); i < k; i++)
+		n += !text_equal(links[i].connection->fold, but);
+	return n;
+}
+
+size_t
 links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret)
 {
 	const char *gw = arm_claim_owner(s, CLAIM_GATEWAY, vnet->fold);

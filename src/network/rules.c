@@ -3,6 +3,7 @@
 #include "network/rules.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 
 /* ---- peerings ---- */
@@ -37,6 +38,115 @@ rule_link_prefix(const char *text, struct link_addresses *ret, struct err *e)
 	ret->customer = prefix_nth(&p, 1);
 	ret->edge = prefix_nth(&p, 2);
 	return 0;
+}
+
+static bool
+is_unicast6(const struct prefix *p)
+{
+	static const struct prefix never[] = {
+		{ { NET_V6, { 0xff } }, 8 },        /* multicast */
+		{ { NET_V6, { 0xfe, 0x80 } }, 10 }, /* link local */
+		{ { NET_V6, { 0 } }, 8 },           /* unspecified, loopback, mapped IPv4 */
+	};
+
+	return !prefix_find_overlap(never, COUNT(never), p);
+}
+
+int
+rule_link_prefix6(const char *text, struct link_addresses *ret, struct err *e)
+{
+	struct prefix p;
+	struct err why;
+
+	if (prefix_parse(text, &p, &why) < 0)
+		return err_set(e, -EINVAL, "'%s' is not a subnet: %s", text, why.text);
+	if (p.addr.family != NET_V6 || p.len != 126)
+		return err_set(e, -EINVAL, "'%s' is not an IPv6 /126", text);
+	if (!is_unicast6(&p))
+		return err_set(e, -EINVAL, "'%s' is not in the range of unicast addresses", text);
+	ret->prefix = p;
+	ret->customer = prefix_nth(&p, 1);
+	ret->edge = prefix_nth(&p, 2);
+	return 0;
+}
+
+int
+rule_public_prefix(const struct prefix *p, struct err *e)
+{
+	static const struct prefix private[] = {
+		{ { NET_V4, { 10 } }, 8 },        { { NET_V4, { 172, 16 } }, 12 },
+		{ { NET_V4, { 192, 168 } }, 16 }, { { NET_V4, { 100, 64 } }, 10 },
+		{ { NET_V6, { 0xfc } }, 7 },
+	};
+	char text[PREFIX_TEXT];
+
+	if (prefix_find_overlap(private, COUNT(private), p))
+		return err_set(e, -EINVAL, "'%s' is private; this peering needs public addresses",
+			       prefix_format(p, text));
+	return 0;
+}
+
+int
+rule_advertised_prefix(const char *text, struct prefix *ret, struct err *e)
+{
+	struct err why;
+
+	if (prefix_parse(text, ret, &why) < 0)
+		return err_set(e, -EINVAL, "'%s' is not a prefix: %s", text, why.text);
+	if (!ret->len || !(ret->addr.family == NET_V4 ? is_unicast(ret) : is_unicast6(ret)))
+		return err_set(e, -EINVAL, "'%s' holds addresses that are not unicast", text);
+	return rule_public_prefix(ret, e);
+}
+
+int
+rule_reach_prefix(const char *text, uint8_t family, struct prefix *ret, struct err *e)
+{
+	unsigned len = family == NET_V4 ? 29 : 125;
+	struct err why;
+
+	if (prefix_parse(text, ret, &why) < 0)
+		return err_set(e, -EINVAL, "'%s' is not a subnet: %s", text, why.text);
+	if (ret->addr.family != family || ret->len != len)
+		return err_set(e, -EINVAL, "'%s' is not an IPv%u /%u", text, family, len);
+	if (!(family == NET_V4 ? is_unicast(ret) : is_unicast6(ret)))
+		return err_set(e, -EINVAL, "'%s' is not in the range of unicast addresses", text);
+	return 0;
+}
+
+int
+rule_community(const struct catalogue_limits *l, const char *text, uint32_t *ret, struct err *e)
+{
+	char *end;
+	unsigned long as, value = 0;
+
+	errno = 0;
+	as = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
+	if (as && *end == ':' && isdigit((unsigned char)end[1]))
+		value = strtoul(end + 1, &end, 10);
+	if (!as || !value || errno || *end || value > UINT16_MAX)
+		return err_set(e, -EINVAL,
+			       "'%s' is not a community ASN:VALUE of two 16-bit numbers", text);
+	if (as != l->cloud_asn)
+		return err_set(e, -EINVAL,
+			       "'%s' is not a community of the cloud (%u:VALUE); see "
+			       "bgpServiceCommunities",
+			       text, l->cloud_asn);
+	*ret = (uint32_t)value;
+	return 0;
+}
+
+int
+rule_registry(const char *name, struct err *e)
+{
+	static const char *const known[] = { "NONE",    "ARIN", "APNIC", "AFRINIC", "LACNIC",
+					     "RIPENCC", "RADB", "ALTDB", "LEVEL3" };
+
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (!strcasecmp(name, known[i]))
+			return 0;
+	return err_set(
+		e, -EINVAL,
+		"must be ARIN, APNIC, AFRINIC, LACNIC, RIPENCC, RADB, ALTDB, LEVEL3 or NONE");
 }
 
 int
@@ -204,6 +314,12 @@ int
 rule_reach(enum sku_tier t, const struct catalogue_location *from,
 	   const struct catalogue_region *to, struct err *e)
 {
+	if (from->geo->cloud != to->geo->cloud)
+		return err_set(
+			e, -EINVAL,
+			"%s is in the cloud %s and %s in %s: no circuit reaches from one into "
+			"another",
+			from->name, from->geo->cloud->name, to->display, to->geo->cloud->name);
 	if (t == TIER_PREMIUM)
 		return 0;
 	if (t == TIER_STANDARD) {
@@ -218,6 +334,53 @@ rule_reach(enum sku_tier t, const struct catalogue_location *from,
 			return 0;
 	return err_set(e, -EINVAL, "A Local circuit at %s does not reach %s", from->name,
 		       to->display);
+}
+
+int
+rule_global_reach(enum sku_tier a, const struct catalogue_location *at_a, enum sku_tier b,
+		  const struct catalogue_location *at_b, struct err *e)
+{
+	if (at_a == at_b)
+		return err_set(e, -EINVAL,
+			       "Both circuits are at %s; Global Reach joins circuits of different "
+			       "peering locations",
+			       at_a->name);
+	if (at_a->geo->cloud != at_b->geo->cloud)
+		return err_set(e, -EINVAL, "%s and %s are in different clouds (%s, %s)", at_a->name,
+			       at_b->name, at_a->geo->cloud->name, at_b->geo->cloud->name);
+	if (a == TIER_LOCAL || b == TIER_LOCAL)
+		return err_set(e, -EINVAL, "A Local circuit has no Global Reach");
+	if (at_a->geo != at_b->geo && (a != TIER_PREMIUM || b != TIER_PREMIUM))
+		return err_set(e, -EINVAL,
+			       "%s is in %s and %s in %s: from one geopolitical region to another "
+			       "both circuits need Premium",
+			       at_a->name, at_a->geo->name, at_b->name, at_b->geo->name);
+	return 0;
+}
+
+int
+rule_direct_bandwidth(const struct catalogue_limits *l, uint32_t port_gbps, int64_t mbps,
+		      struct err *e)
+{
+	char list[128] = "", name[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n_direct_circuits; i++) {
+		const struct catalogue_direct_circuit *d = &l->direct_circuits[i];
+
+		if (d->port_gbps != port_gbps)
+			continue;
+		if (d->mbps == mbps)
+			return 0;
+		if (n < sizeof(list) - 20)
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "",
+					      catalogue_bandwidth_name(d->mbps, name));
+	}
+	return err_set(e, -EINVAL,
+		       "%" PRId64
+		       " Mbps is no size of a circuit on a port pair of %u Gbps; there is "
+		       "%s",
+		       mbps, port_gbps, *list ? list : "none");
 }
 
 /* ---- the provider's state ---- */
@@ -254,6 +417,42 @@ rule_provider_state(enum provider_state from, enum provider_state to, struct err
 		return err_set(e, -EINVAL, "%s cannot become %s", provider_state_names[from],
 			       provider_state_names[to]);
 	return 0;
+}
+
+int
+rule_circuit_act(enum circuit_act act, enum provider_state state, enum provider_state *ret_needs,
+		 struct err *e)
+{
+	static const char *const what[CIRCUIT_ACTS] = {
+		[CIRCUIT_PEER] = "a peering is not written",
+		[CIRCUIT_PEER_PROVIDER] = "a peering is not written",
+		[CIRCUIT_LINK] = "nothing can be joined to it",
+		[CIRCUIT_AUTHORIZE] = "no authorization is made",
+		[CIRCUIT_CHANGE] = "tier, family and bandwidth do not change",
+		[CIRCUIT_DELETE] = "it is not deleted",
+	};
+	/* A peering written early is held until the provider is ready. */
+	/* clang-format off */
+	static const bool may[CIRCUIT_ACTS][PROVIDER_STATES] = {
+		/*                          NotProv. Provisioning Provisioned Deprovisioning */
+		[CIRCUIT_PEER]          = { true,  true,  true,  false },
+		[CIRCUIT_PEER_PROVIDER] = { true,  true,  true,  false },
+		[CIRCUIT_LINK]          = { false, false, true,  false },
+		[CIRCUIT_AUTHORIZE]     = { true,  true,  true,  false },
+		[CIRCUIT_CHANGE]        = { true,  false, true,  false },
+		[CIRCUIT_DELETE]        = { true,  false, false, false },
+	};
+	/* clang-format on */
+
+	*ret_needs = may[act][PROVIDER_PROVISIONED] && state != PROVIDER_DEPROVISIONING
+			     ? PROVIDER_PROVISIONED
+			     : PROVIDER_NOT_PROVISIONED;
+	if (act == CIRCUIT_LINK)
+		*ret_needs = PROVIDER_PROVISIONED;
+	if (may[act][state])
+		return 0;
+	return err_set(e, -EINVAL, "While the service provider has the circuit in state %s, %s",
+		       provider_state_names[state], what[act]);
 }
 
 /* ---- address plans ---- */

@@ -16,6 +16,20 @@ struct link_addresses {
 	struct addr customer, edge;
 };
 int rule_link_prefix(const char *text, struct link_addresses *ret, struct err *e);
+/* The same for IPv6: "2001:db8::/126". */
+int rule_link_prefix6(const char *text, struct link_addresses *ret, struct err *e);
+/* What the cloud's public services see must not be private: RFC 1918, RFC 6598, RFC 4193.
+ * Documentation prefixes count as public. */
+int rule_public_prefix(const struct prefix *p, struct err *e);
+/* A prefix a customer announces on Microsoft or public peering. */
+int rule_advertised_prefix(const char *text, struct prefix *ret, struct err *e);
+/* The subnet of a Global Reach connection: a unicast IPv4 /29, an IPv6 /125. */
+int rule_reach_prefix(const char *text, uint8_t family, struct prefix *ret, struct err *e);
+/* "12076:5010": of the cloud's own AS number. */
+int rule_community(const struct catalogue_limits *l, const char *text, uint32_t *ret,
+		   struct err *e);
+/* One of the internet routing registries, or NONE. */
+int rule_registry(const char *name, struct err *e);
 /* A /29 as its two /30s: primary, secondary. */
 int rule_split_29(const char *text, struct prefix ret[2], struct err *e);
 int rule_peer_asn(const struct catalogue_limits *l, int64_t asn, struct err *e);
@@ -52,6 +66,14 @@ uint32_t rule_max_routes(const struct catalogue_limits *l, enum sku_tier t);
 int rule_reach(enum sku_tier t, const struct catalogue_location *from,
 	       const struct catalogue_region *to, struct err *e);
 
+/* May two circuits be joined (Global Reach)? At different locations of one cloud, not Local; both
+ * Premium when their geopolitical regions differ. */
+int rule_global_reach(enum sku_tier a, const struct catalogue_location *at_a, enum sku_tier b,
+		      const struct catalogue_location *at_b, struct err *e);
+/* A circuit on a direct port pair of port_gbps: one of the sizes cut from it. */
+int rule_direct_bandwidth(const struct catalogue_limits *l, uint32_t port_gbps, int64_t mbps,
+			  struct err *e);
+
 /* ---- the provider's state ---- */
 
 enum provider_state {
@@ -65,6 +87,21 @@ enum provider_state {
 extern const char *const provider_state_names[];
 enum provider_state provider_state_parse(const char *s); /* PROVIDER_STATES: unknown */
 int rule_provider_state(enum provider_state from, enum provider_state to, struct err *e);
+
+/* What a party does with a circuit. */
+enum circuit_act {
+	CIRCUIT_PEER,          /* the customer writes a peering */
+	CIRCUIT_PEER_PROVIDER, /* the provider does */
+	CIRCUIT_LINK,          /* a VNet or another circuit is joined */
+	CIRCUIT_AUTHORIZE,     /* an authorization is made */
+	CIRCUIT_CHANGE,        /* tier, family, bandwidth */
+	CIRCUIT_DELETE,
+	CIRCUIT_ACTS
+};
+/* May that be done in this provider state? *ret_needs: the state in which it may (the next one on
+ * the usual way). */
+int rule_circuit_act(enum circuit_act act, enum provider_state state,
+		     enum provider_state *ret_needs, struct err *e);
 
 /* ---- address plans ---- */
 

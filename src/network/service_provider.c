@@ -1,5 +1,6 @@
 /* expressRouteServiceProviders: who can be ordered from, where, in which sizes. Only (provider,
- * location) pairs with a trunk on a registered edge pair are on sale. */
+ * location) pairs with a trunk on a registered edge pair are on sale. And expressRouteProviderPorts:
+ * a provider's own trunks and how full they are, in the provider's subscription. */
 #include "network/types.h"
 
 /* The API's own odd constant. */
@@ -69,7 +70,84 @@ providers_list(struct arm_call *c)
 	return 0;
 }
 
+/* ---- expressRouteProviderPorts ---- */
+
+static json_t *
+port_view(struct arm_call *c, const struct arm_resource *port, const char *location)
+{
+	uint32_t used = port_used_mbps(port);
+
+	return json_pack(
+		"{s:s, s:o, s:s, s:{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}}", "name", port->name,
+		"id",
+		json_textf("/subscriptions/%s/providers/Microsoft.Network/expressRouteProviderPorts/"
+			   "%s",
+			   c->sub, port->name),
+		"type", "Microsoft.Network/expressRouteProviderPorts", "properties",
+		"portPairDescriptor", port->name, "primaryAzurePort",
+		arm_str(port->body, "properties.primaryAzurePort", ""), "secondaryAzurePort",
+		arm_str(port->body, "properties.secondaryAzurePort", ""), "peeringLocation",
+		location, "overprovisionFactor",
+		(json_int_t)arm_int(port->body, "properties.overprovisionFactor", 1),
+		"portBandwidthInMbps",
+		(json_int_t)arm_int(port->body, "properties.bandwidthInMbps", 0),
+		"usedBandwidthInMbps", (json_int_t)used, "remainingBandwidthInMbps",
+		(json_int_t)port_capacity_mbps(port) - used);
+}
+
+/* All trunks of the providers whose subscription this is; name NULL: any. */
+static json_t *
+provider_ports_view(struct arm_call *c, const char *name)
+{
+	const struct catalogue *cat = network_catalogue(c->s);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < catalogue_n_providers(cat); i++) {
+		const struct catalogue_provider *p = catalogue_provider_at(cat, i);
+		const struct arm_resource **ports;
+
+		if (!text_equal(provider_subscription(c->s, p->name), c->sub))
+			continue;
+		for (size_t k = 0; k < p->n_offers; k++) {
+			const char *location = p->offers[k].location->name;
+			size_t n = provider_ports(c->s, p->name, location, &ports);
+
+			for (size_t j = 0; j < n; j++)
+				if (!name || text_equal(ports[j]->name, name))
+					json_array_append_new(list,
+							      port_view(c, ports[j], location));
+		}
+	}
+	return list;
+}
+
+static int
+provider_ports_list(struct arm_call *c)
+{
+	c->result = json_pack("{s:o}", "value", provider_ports_view(c, NULL));
+	return 0;
+}
+
+static int
+provider_port_get(struct arm_call *c)
+{
+	const char *name = c->n_args ? c->args[0] : "";
+	json_t *list = provider_ports_view(c, name);
+
+	c->result = json_incref(json_array_get(list, 0));
+	json_decref(list);
+	return c->result
+		       ? 0
+		       : arm_refuse(c->s->error, 404, "NotFound",
+				    "No provider of this subscription has a port pair '%s'.", name);
+}
+
 const struct arm_action network_reads[] = {
 	{ .name = "expressRouteServiceProviders", .method = ARM_GET, .run = providers_list },
+	{ .name = "expressRouteProviderPorts", .method = ARM_GET, .run = provider_ports_list },
+	{ .name = "expressRouteProviderPorts/?", .method = ARM_GET, .run = provider_port_get },
+	{ .name = "expressRoutePortsLocations", .method = ARM_GET, .run = direct_locations_list },
+	{ .name = "expressRoutePortsLocations/?", .method = ARM_GET, .run = direct_location_get },
+	{ .name = "bgpServiceCommunities", .method = ARM_GET, .run = service_communities_list },
 	{ 0 },
 };

@@ -8,11 +8,20 @@
 extern const struct arm_type circuit_type, cross_connection_type, vnet_type, nic_type, gateway_type,
 	connection_type, public_ip_type;
 extern const struct arm_type peering_type, authorization_type, subnet_type;
+extern const struct arm_type direct_port_type, port_authorization_type, global_reach_type,
+	peer_connection_type, route_filter_type, route_filter_rule_type, wan_gateway_type;
 extern const struct arm_type fabric_location_type, fabric_pair_type, fabric_port_type,
-	fabric_provider_type, fabric_host_type;
+	fabric_provider_type, fabric_host_type, fabric_catalogue_type;
 extern const struct arm_action network_reads[];
 
+/* The version that counts inside this transaction. */
 const struct catalogue *network_catalogue(const struct arm_snapshot *s);
+/* A catalogue's row has new files: their version, digest, when and by whom. */
+int fabric_catalogue_stamp(struct arm_plan *p, struct arm_resource *r, const char *digest,
+			   int64_t version);
+/* A new version without a request: -EINVAL for what is wrong, -EBUSY when it removes what is used. */
+int fabric_catalogue_apply(struct arm_plan *p, const json_t *files, bool *ret_is_new,
+			   struct err *e);
 
 /* Names of claim spaces: what only one may have. */
 #define CLAIM_FABRIC_NUMBER "fabric-number" /* domains and VNets share 20 bits */
@@ -28,10 +37,13 @@ const struct catalogue *network_catalogue(const struct arm_snapshot *s);
 #define CLAIM_GATEWAY "vnet-gateway" /* VNet -> its ExpressRoute gateway */
 #define CLAIM_LINK "gateway-circuit" /* "gateway circuit" -> connection */
 #define CLAIM_ATTACHMENT "nic-host"  /* NIC -> host */
+#define CLAIM_DIRECT "direct-port"   /* fabric port -> the customer's direct port pair on it */
+#define CLAIM_REACH "global-reach"   /* "circuit circuit" -> circuit that holds the connection */
 
 /* Kinds of references. */
 #define REF_PEER "properties.peer"
 #define REF_GATEWAY "properties.virtualNetworkGateway1"
+#define REF_DIRECT "properties.expressRoutePort" /* circuit -> direct port pair */
 
 /* Id (as created) of who holds a claim; NULL: nobody. */
 const char *claim_holder(struct arm_snapshot *s, const char *space, const char *value);
@@ -74,18 +86,42 @@ const char *circuit_service_key(const struct arm_resource *circuit);
 /* The fabric number of a peering's domain; 0: none. */
 uint32_t circuit_domain_number(const struct arm_resource *circuit, const char *peering);
 
+/* Made on a customer's own port pair, without a provider. */
+bool circuit_is_direct(const struct arm_resource *circuit);
+/* The peering location's name, of either kind of circuit; "" if it is gone. */
+const char *circuit_peering_location(struct arm_snapshot *s, const struct arm_resource *circuit);
+/* Refuses what the provider's state does not allow (rules.h), naming the call that changes it. */
+int circuit_state_check(struct arm_plan *p, const struct arm_resource *circuit,
+			enum circuit_act act);
+/* Bandwidth taken from (or, negative, given back to) a fabric port or a direct port pair. */
+void port_use(struct arm_plan *p, const char *port, int64_t mbps);
+
 #define PEERING_PRIVATE "AzurePrivatePeering"
+#define PEERING_PUBLIC "AzurePublicPeering"
 #define PEERING_MICROSOFT "MicrosoftPeering"
 
-extern const struct arm_prop peering_props[];
+extern const struct arm_prop peering_props[], cross_peering_props[];
 /* By which API a peering is being written. */
 enum peering_writer { WRITER_CUSTOMER, WRITER_PROVIDER };
 /* One peering by itself; stamps who wrote it if it differs from have. */
-int peering_check(struct arm_plan *p, enum peering_writer by, json_t *have, json_t *want);
-/* All peerings of a circuit together; gives numbers to new ones. circuit may be edited. */
-int peerings_settle(struct arm_plan *p, struct arm_resource *circuit);
+int peering_check(struct arm_plan *p, enum peering_writer by, const struct arm_resource *circuit,
+		  json_t *have, json_t *want);
+/* All peerings of a circuit together; gives numbers to new ones. circuit may be edited; before: its
+ * peerings as they were, or NULL. */
+int peerings_settle(struct arm_plan *p, struct arm_resource *circuit, const json_t *before);
+/* IPv6 alone has no domain: edges carry none yet. */
+bool peering_has_ipv4(const json_t *peering);
+/* May the circuit use this side of its port pair? Always, unless it is direct and its owner has the
+ * link disabled. */
+bool direct_link_is_on(struct arm_snapshot *s, const struct arm_resource *circuit, unsigned side);
 /* "<service key>/AzurePrivatePeering". */
 const char *domain_key(struct arena *a, const struct arm_resource *circuit, const char *peering);
+/* ---- the order (circuit_order.c): what is bought, and what becomes of it ---- */
+
+int circuit_create(struct arm_plan *p);
+int circuit_update(struct arm_plan *p);
+int circuit_delete(struct arm_plan *p);
+
 /* Emits circuit and domains for both edges. */
 int circuit_compile(struct arm_snapshot *s, const struct arm_resource *r);
 /* Writes the circuit's peerings into the cross connection, in its form. */
@@ -95,6 +131,51 @@ extern const struct arm_action circuit_peering_actions[], cross_peering_actions[
 int circuit_stats_run(struct arm_call *c);
 int circuit_stats_answered(struct arm_call *c);
 
+/* ---- reads that are no resources ---- */
+
+int direct_locations_list(struct arm_call *c);
+int direct_location_get(struct arm_call *c);
+int service_communities_list(struct arm_call *c);
+
+/* ---- authorizations (authorization.c) ---- */
+
+/* May the plan's resource use this circuit? With a key: redeems it for user (an id). Without: only
+ * within the subscription and with the action join. */
+int circuit_join(struct arm_plan *p, const struct arm_resource *circuit, const char *key,
+		 const char *user);
+/* Redeems a key of owner's authorizations for user. */
+int authorization_redeem(struct arm_plan *p, const struct arm_resource *owner, const char *key,
+			 const char *user);
+/* Id of the authorization that user has redeemed; NULL: none. */
+const char *authorization_of_user(struct arm_snapshot *s, const struct arm_resource *owner,
+				  const char *user);
+/* Fills in who uses what; user_field is where the user's id is shown. */
+void authorizations_view(const struct arm_resource *r, json_t *out, const char *user_field);
+
+/* ---- Global Reach (global_reach.c): circuit - circuit ---- */
+
+/* One end of a connection as a circuit sees it. */
+struct reach {
+	const char *connection; /* id of the connection */
+	const char *peer;       /* id of the other circuit */
+	const json_t *element;
+	bool is_own; /* the connection is this circuit's child; else its mirror */
+};
+size_t reaches_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,
+			  struct reach **ret);
+/* Takes a connection and its mirror away, by the connection's id. */
+int global_reach_drop(struct arm_plan *p, const char *connection);
+/* One blocker for each connection of this circuit, with the call that removes it. */
+void global_reach_block(struct arm_plan *p, const struct arm_resource *circuit);
+/* Numbers of the domains that a circuit's private domain imports. */
+json_t *global_reach_domains(struct arm_snapshot *s, const struct arm_resource *circuit);
+/* Fills in state and what is read from the other end. out: the circuit's shown body. */
+void global_reach_view(struct arm_snapshot *s, const struct arm_resource *circuit, json_t *out);
+/* Refuses when prefix (of field) overlaps what Global Reach of this circuit uses: the connections'
+ * own prefixes and the link subnets at the other ends. */
+int global_reach_overlap(struct arm_snapshot *s, const struct arm_resource *circuit,
+			 const struct prefix *prefix, const char *field);
+
 /* ---- links (link.c): circuit - connection - gateway - VNet ---- */
 
 struct link {
@@ -103,6 +184,9 @@ struct link {
 /* Complete links only; in the order of the connections' ids. */
 size_t links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,
 			struct link **ret);
+/* VNets and Global Reach peers together, against the limit; but: fold of a connection not to count,
+ * or NULL. */
+size_t circuit_n_links(struct arm_snapshot *s, const struct arm_resource *circuit, const char *but);
 size_t links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret);
 const struct arm_resource *gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw);
 /* Folds of the NICs in a VNet. */
@@ -126,6 +210,9 @@ const struct arm_resource *port_pair(struct arm_snapshot *s, const struct arm_re
 /* The trunks of a provider at a location. */
 size_t provider_ports(struct arm_snapshot *s, const char *provider, const char *location,
 		      const struct arm_resource ***ret);
+/* The direct port pairs (no provider's) at a location. */
+size_t direct_fabric_ports(struct arm_snapshot *s, const char *location,
+			   const struct arm_resource ***ret);
 uint32_t port_used_mbps(const struct arm_resource *port);
 uint32_t port_capacity_mbps(const struct arm_resource *port);
 /* A subscription for a provider's cross connections; NULL: not registered. */
