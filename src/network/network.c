@@ -12,7 +12,8 @@ struct network {
 
 static const struct arm_type *const network_types[] = {
 	&circuit_type, &cross_connection_type, &vnet_type,      &nic_type,
-	&gateway_type, &connection_type,       &public_ip_type, NULL,
+	&gateway_type, &connection_type,       &public_ip_type, &direct_port_type,
+	&route_filter_type, &wan_gateway_type, NULL,
 };
 
 static const struct arm_type *const fabric_types[] = {
