@@ -112,7 +112,7 @@ teardown(void **state)
 	return 0;
 }
 
-static void
+void
 done(void *arg, struct arm_response *resp)
 {
 	struct fixture *f = arg;

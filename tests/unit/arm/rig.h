@@ -30,6 +30,8 @@ struct ask {
 #define LEN \
 	"{\"size\":{\"width\":5},\"key\":\"k1\",\"lids\":[{\"name\":\"l1\",\"properties\":{\"weight\":3,\"code\":\"s\"}}]}"
 
+/* An arm_done_fn of the fixture. */
+void done(void *arg, struct arm_response *resp);
 void start(struct fixture *f);
 void stop(struct fixture *f);
 int setup(void **state);
