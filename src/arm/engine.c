@@ -1,5 +1,6 @@
 /* The way of a request: who asks, which version, which path, which handler; and the answer. */
 #include "arm/internal.h"
+#include "arm/template.h"
 
 #include <strings.h>
 #include <time.h>
@@ -507,7 +508,7 @@ route(struct ctx *c)
 {
 	const struct path *p = &c->path;
 	bool mine = false;
-	int r = handle_stream(c, &mine);
+	int r = handle_deployments(c, &mine);
 
 	if (r == 0 && !mine)
 		r = handle_scoped(c, &mine);
@@ -664,7 +665,10 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	if (r == 0)
 		r = dry_run_parse(c);
 	if (r == 0 && req->body_len) {
-		body = c->body = arm_body_parse(c->a, req->body, req->body_len, &c->error);
+		body = c->body =
+			deployments_path(&c->path)
+				? template_read(c->a, req->body, req->body_len, &c->error)
+				: arm_body_parse(c->a, req->body, req->body_len, &c->error);
 		r = body ? 0 : -EBADE;
 	}
 	if (r == 0)
@@ -691,6 +695,7 @@ arm_tick(struct arm_engine *en)
 
 	operations_settle(en);
 	calls_expire(en);
+	deployments_tick(en);
 	pthread_mutex_lock(&en->lock);
 	bool due = mono_is_due(en->next_prune, now);
 	if (due)
@@ -815,6 +820,7 @@ arm_engine_destroy(struct arm_engine *en)
 	if (!en)
 		return;
 	calls_drop(en);
+	free(en->deploy_after);
 	for (size_t i = 0; i < en->n_types; i++)
 		free(en->types[i].fold);
 	free(en->types);

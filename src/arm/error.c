@@ -1,6 +1,8 @@
 /* Refusals and their JSON form. */
 #include "arm/error.h"
 
+enum { MAX_DETAILS = 200 };
+
 __attribute__((format(printf, 2, 0))) static char *
 vtext(struct arena *a, const char *fmt, va_list ap)
 {
@@ -51,8 +53,11 @@ detail_add(struct arm_error *e, const char *code, const char *target, char *mess
 	d->code = code;
 	d->target = kept(e->arena, target);
 	d->message = message;
-	while (*at)
+	for (unsigned n = 0; *at; n++) {
+		if (n == MAX_DETAILS)
+			return d; /* nobody reads more */
 		at = &(*at)->next;
+	}
 	return *at = d;
 }
 

@@ -40,6 +40,9 @@ struct arm_engine {
 	struct list calls;    /* struct pending */
 	struct mono next_prune;
 	char *base_url;
+
+	bool is_deploying;  /* a tick goes on with deployments; the next is one thread's at a time */
+	char *deploy_after; /* the last one gone on with, when there was no time for all */
 };
 
 /* --- path.c ---------------------------------------------------------------------------------- */
@@ -248,7 +251,6 @@ struct transaction {
 int transaction_run(struct store_tx *tx, void *arg, struct err *e);
 char *url(struct ctx *c, const char *fmt, ...) PRINTF(2, 3);
 int check_if_match(struct ctx *c, const struct arm_resource *r);
-char *next_link(struct ctx *c, const char *after);
 
 int handle_extension(struct ctx *c, const struct arm_extension *x, size_t n_scope);
 void respond_error(struct ctx *c);
@@ -261,18 +263,8 @@ int handle_resource(struct ctx *c);                    /* resource.c: c->target 
 int handle_action(struct ctx *c);                      /* action.c */
 int handle_platform(struct ctx *c, bool *ret_is_mine); /* platform.c */
 int handle_operation(struct ctx *c, const char *sub, const char *id, bool results);
-int group_delete(struct ctx *c, struct arm_snapshot *s);
 void operation_headers(struct ctx *c, const char *ns, const char *location, const char *op,
 		       bool with_location);
-
-/* --- stream.c -------------------------------------------------------------------------------- */
-
-int handle_stream(struct ctx *c, bool *ret_is_mine);
-/* Tells streams: state is a provisioningState, or "Deleted". */
-int stream_resource(struct arm_snapshot *s, const struct arm_resource *r, const char *state);
-int stream_operation(struct arm_snapshot *s, const struct store_operation *op);
-/* "EPOCH.REV" of this epoch: the revision; else -1. */
-int64_t arm_cursor_rev(const struct arm_engine *en, const char *cursor);
 
 /* --- dry_run.c ------------------------------------------------------------------------------- */
 
@@ -307,6 +299,43 @@ int handle_locks(struct ctx *c);
 int handle_tags(struct ctx *c);
 int handle_activity(struct ctx *c);
 int handle_tag_names(struct ctx *c);
+
+/* $expand: references replaced by what they name. body: taken and returned; NULL is fine. */
+json_t *expand(struct ctx *c, struct arm_snapshot *s, json_t *body); /* expand.c */
+
+/* --- list.c ---------------------------------------------------------------------------------- */
+
+struct filter;
+struct page {
+	size_t size;
+	const char *after; /* of the last one seen, or NULL */
+};
+/* $top and $skipToken. */
+int page_read(struct ctx *c, struct page *ret);
+char *next_link(struct ctx *c, const char *after);
+/* {"value": .., "nextLink": ..}; value: taken. after NULL: the last page. */
+void page_answer(struct ctx *c, json_t *value, const char *after);
+/* One row's element, a new reference; NULL: not shown. */
+typedef json_t *page_fn(void *arg, struct arm_snapshot *s, const struct store_resource *row);
+int page_rows(struct ctx *c, struct arm_snapshot *s, const struct page *p, struct store_filter f,
+	      page_fn *show, void *arg);
+/* A page of elements with names. */
+void page_array(struct ctx *c, const struct page *p, const json_t *list);
+/* tagName and tagValue in a filter. */
+bool tag_matches(const struct filter *all, const struct filter *leaf, const json_t *tags);
+int resources_run(struct ctx *c, struct arm_snapshot *s);
+
+/* --- group.c, provider.c, operation.c ---------------------------------------------------------- */
+
+int groups_run(struct ctx *c, struct arm_snapshot *s);
+int handle_group(struct ctx *c);
+int group_delete(struct ctx *c, struct arm_snapshot *s);
+int handle_move(struct ctx *c);
+int providers_run(struct ctx *c, struct arm_snapshot *s);
+int handle_registration(struct ctx *c);
+/* 409 when the target's subscription is not registered for its namespace. */
+int registration_check(struct ctx *c, struct arm_snapshot *s);
+int handle_group_operation(struct ctx *c);
 
 /* --- lock.c ---------------------------------------------------------------------------------- */
 

@@ -60,7 +60,7 @@ get_run(struct ctx *c, struct arm_snapshot *s)
 	r = arm_get(s, t->top_id);
 	if (!r || !arm_get_element(s, t->id, NULL))
 		return not_found(c);
-	c->resp.body = view_element(s, r, t->fold);
+	c->resp.body = expand(c, s, view_element(s, r, t->fold));
 	if (!c->resp.body)
 		return not_found(c);
 	c->resp.status = c->req->method == ARM_HEAD ? 204 : 200;
@@ -69,50 +69,39 @@ get_run(struct ctx *c, struct arm_snapshot *s)
 }
 
 static int
-list_children(struct ctx *c, struct arm_snapshot *s)
+list_children(struct ctx *c, struct arm_snapshot *s, const struct page *page)
 {
 	struct target *t = c->target;
 	const struct arm_resource *r = arm_get(s, t->top_id);
-	json_t *parent = r ? view_element(s, r, t->fold) : NULL, *list;
+	json_t *parent = r ? view_element(s, r, t->fold) : NULL;
 
 	if (!parent)
 		return arm_refuse(&c->error, 404, "ParentResourceNotFound",
 				  "The parent resource '%s' was not found.", t->id);
-	list = json_object_get(json_object_get(parent, "properties"),
-			       type_collection(last_type(t)));
-	c->resp.body =
-		json_pack("{s:o}", "value", json_is_array(list) ? json_incref(list) : json_array());
-	c->resp.status = 200;
+	page_array(c, page,
+		   json_object_get(json_object_get(parent, "properties"),
+				   type_collection(last_type(t))));
 	json_decref(parent);
 	return 0;
 }
 
-char *
-next_link(struct ctx *c, const char *after)
+struct listing {
+	struct ctx *c;
+	const char *read; /* action */
+	bool sees_all;
+	size_t n_shown;
+};
+
+static json_t *
+list_show(void *arg, struct arm_snapshot *s, const struct store_resource *row)
 {
-	AUTO_BUF q = { 0 };
-	const char *p = c->req->query;
+	struct listing *l = arg;
+	const struct arm_resource *r = entry_now(entry_from_row(s, row));
 
-	while (p && *p) { /* the query as it was, without the old token */
-		size_t n = strcspn(p, "&");
-		size_t k = strcspn(p, "=&");
-		char *key = percent_decode(c->a, p, k, true);
-
-		if (n && key && !same(key, "$skiptoken"))
-			buf_printf(&q, "%.*s&", (int)n, p);
-		p += n + (p[n] == '&');
-	}
-	return arena_printf(c->a, "%s%s?%s%%24skipToken=%s", c->en->base_url, c->req->path,
-			    q.n ? buf_str(&q) : "", token_encode(c->a, after));
-}
-
-static size_t
-page_size(struct ctx *c)
-{
-	const char *top = query_param(c->a, c->req->query, "$top");
-	long n = top ? strtol(top, NULL, 10) : PAGE;
-
-	return n < 1 || n > 1000 ? PAGE : (size_t)n;
+	if (!r || !(l->sees_all || may(l->c, s->tx, l->read, row->fold)))
+		return NULL;
+	l->n_shown++;
+	return expand(l->c, s, view_resource(s, r));
 }
 
 static int
@@ -120,52 +109,49 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 {
 	const struct target *t = c->target;
 	const struct arm_type *type = last_type(t);
-	const char *read = action(c, "read"),
-		   *token = query_param(c->a, c->req->query, "$skiptoken");
-	bool sees_all;
-	struct store_filter f = { .limit = page_size(c) };
-	struct store_resource *rows;
-	json_t *value;
-	size_t n = 0, i, shown = 0;
-	int r = authorise(c, s->tx, t->sub, NULL, t->fold);
+	struct listing l = { .c = c, .read = action(c, "read") };
+	struct store_filter f = { 0 };
+	struct page page;
+	int r = authorise(c, s->tx, t->sub, t->depth > 1 ? l.read : NULL, t->fold);
 
-	if (r == 0 && t->depth > 1)
-		r = authorise(c, s->tx, t->sub, read, t->fold);
 	if (r == 0)
 		r = group_check(c, s);
+	if (r == 0)
+		r = page_read(c, &page);
 	if (r < 0 || t->depth > 1)
-		return r < 0 ? r : list_children(c, s);
-	sees_all = may(c, s->tx, read, t->fold);
+		return r < 0 ? r : list_children(c, s, &page);
+	l.sees_all = may(c, s->tx, l.read, t->fold);
 	f.sub = t->sub ? fold(c->a, t->sub) : "";
 	f.rg = t->rg ? fold(c->a, t->rg) : NULL;
 	f.type = fold(c->a, arena_printf(c->a, "%s/%s", type->ns, type->name));
-	f.after = token ? token_decode(c->a, token) : NULL;
-	if (token && !f.after)
-		return arm_refuse(&c->error, 400, "InvalidSkipToken",
-				  "The $skipToken is not one of ours.");
-	r = store_resource_list(s->tx, c->a, &f, &rows, &n, &c->err);
-	if (r < 0)
-		return r;
-	value = json_array();
-	for (i = 0; i < n; i++) {
-		const struct arm_resource *one = entry_now(entry_from_row(s, &rows[i]));
-
-		if (!one || !(sees_all || may(c, s->tx, read, rows[i].fold)))
-			continue;
-		json_array_append_new(value, view_resource(s, one));
-		shown++;
-	}
-	if (!sees_all && !shown && t->rg)
-		r = deny(c, read, t->fold);
-	c->resp.body = json_pack("{s:o}", "value", value);
-	if (n == f.limit)
-		json_object_set_new(c->resp.body, "nextLink",
-				    json_string(next_link(c, rows[n - 1].fold)));
-	c->resp.status = 200;
+	r = page_rows(c, s, &page, f, list_show, &l);
+	if (r == 0 && !l.sees_all && !l.n_shown && t->rg)
+		r = deny(c, l.read, t->fold);
 	return r;
 }
 
 /* --- checks before a write ------------------------------------------------------------------------ */
+
+/* "*", or a list of tags as RFC 9110 13.1.1 has it; the weak mark and the quotes may be missing. */
+static bool
+etag_is_in(const char *list, const char *etag)
+{
+	size_t n = strlen(etag);
+
+	if (!strcmp(list, "*"))
+		return true;
+	while (*list) {
+		size_t len = strcspn(list, ",");
+		const char *p = list + strspn(list, " \t");
+
+		p += 2 * (!strncmp(p, "W/", 2));
+		p += *p == '"';
+		if (!strncmp(p, etag, n) && !(p[n] && strcspn(p + n, "\", \t")))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
 
 int
 check_if_match(struct ctx *c, const struct arm_resource *r)
@@ -173,13 +159,12 @@ check_if_match(struct ctx *c, const struct arm_resource *r)
 	const char *want = c->req->if_match, *none = c->req->if_none_match;
 	char *tag = r ? arena_printf(c->a, "W/\"%s\"", r->etag) : NULL;
 
-	if (none && !strcmp(none, "*") && r)
+	if (none && r && etag_is_in(none, r->etag))
 		return arm_refuse(&c->error, 412, "PreconditionFailed",
-				  "The resource exists, and If-None-Match: * was sent.");
-	if (!want || !*want)
-		return 0;
-	if (r && (!strcmp(want, "*") || !strcmp(want, tag) || !strcmp(want, tag + 2) ||
-		  !strcmp(want, r->etag)))
+				  "The resource exists with this etag, and If-None-Match: %.200s "
+				  "was sent.",
+				  none);
+	if (!want || !*want || (r && etag_is_in(want, r->etag)))
 		return 0;
 	arm_error_add(&c->error, "PreconditionFailedEtagMismatch", NULL,
 		      "Etag provided in if-match header %s does not match etag %s of the resource.",
@@ -510,6 +495,8 @@ put_run(struct ctx *c, struct arm_snapshot *s)
 	int r = authorise(c, s->tx, t->sub, action(c, "write"), t->fold);
 
 	if (r == 0)
+		r = registration_check(c, s);
+	if (r == 0)
 		r = group_check(c, s);
 	if (r < 0)
 		return r;
@@ -569,6 +556,8 @@ patch_run(struct ctx *c, struct arm_snapshot *s)
 	int r = authorise(c, s->tx, t->sub, action(c, "write"), t->fold);
 
 	if (r == 0)
+		r = registration_check(c, s);
+	if (r == 0)
 		r = group_check(c, s);
 	if (r < 0)
 		return r;
@@ -593,7 +582,8 @@ patch_run(struct ctx *c, struct arm_snapshot *s)
 	json_decref(tags);
 	if (r < 0)
 		return r;
-	c->resp.n_headers = 0; /* synchronous */
+	if (!(t->chain[0]->flags & ARM_PATCH_IS_LRO))
+		c->resp.n_headers = 0; /* synchronous */
 	c->resp.status = 200;
 	c->resp.body = view_resource(s, &en->want);
 	resp_header(c, "ETag", arena_printf(c->a, "W/\"%s\"", en->want.etag));
