@@ -23,9 +23,8 @@ object_json(const struct store_object *o)
 	return j;
 }
 
-/* "EPOCH.REV" of this epoch: the revision; else -1. */
-static int64_t
-cursor_rev(const struct arm_engine *en, const char *cursor)
+int64_t
+arm_cursor_rev(const struct arm_engine *en, const char *cursor)
 {
 	const char *epoch = store_epoch(en->cfg.store);
 	size_t n = strlen(epoch);
@@ -65,7 +64,7 @@ poll_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct poll *p = arg;
 	AUTO_ARENA a = { 0 };
-	int64_t from = cursor_rev(p->en, p->cursor), rev, floor;
+	int64_t from = arm_cursor_rev(p->en, p->cursor), rev, floor;
 	json_t *objects = json_array();
 	struct store_object *list;
 	size_t n = 0;
@@ -108,6 +107,26 @@ seen_look(struct store_tx *tx, void *arg, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* What the providers make of a new state. */
+static int
+reported(struct seen *w, struct store_tx *tx, struct arena *a, const char *report)
+{
+	json_t *old = json_loads(report ? report : "{}", 0, NULL);
+	const json_t *before = json_object_get(old, "state");
+	const json_t *after = json_object_get(w->report, "state");
+	struct arm_error refusal = { .arena = a };
+	AUTO_OVERLAY o;
+	struct arm_snapshot s;
+	int r = 0;
+
+	snapshot_init(&s, &o, w->en, tx, a, NULL, &refusal, utc_now_us());
+	for (const struct arm_provider *const *p = w->en->cfg.providers; p && *p; p++)
+		if (r == 0 && (*p)->reported && !json_equal(before, after))
+			r = (*p)->reported(&s, w->node, before, after);
+	json_decref(old);
+	return r;
+}
+
 static int
 seen_run(struct store_tx *tx, void *arg, struct err *e)
 {
@@ -120,13 +139,16 @@ seen_run(struct store_tx *tx, void *arg, struct err *e)
 
 	if (r <= 0)
 		return r < 0 ? r : err_set(e, -ENOENT, "no node %s", w->node);
+	r = w->report ? reported(w, tx, &a, n.report) : 0;
+	if (r < 0)
+		return r;
 	n.seen_us = utc_now_us();
 	if (w->report) {
 		json_t *kept = json_pack("{s:O?, s:O?}", "errors",
 					 json_object_get(w->report, "errors"), "state",
 					 json_object_get(w->report, "state"));
 
-		applied = cursor_rev(w->en, arm_str(w->report, "applied", ""));
+		applied = arm_cursor_rev(w->en, arm_str(w->report, "applied", ""));
 		if (applied >= 0)
 			n.applied = applied;
 		text = json_dumps(kept, JSON_COMPACT);

@@ -320,10 +320,17 @@ rows_write(struct arm_snapshot *s, bool is_waiting, struct err *e)
 			if (en->exists)
 				r = is_waiting ? row_mark_deleting(s, en, e)
 					       : row_drop(s, en->fold, e);
+			if (r == 0 && en->exists)
+				r = stream_resource(s, &en->have,
+						    is_waiting ? "Deleting" : "Deleted");
 			en->is_done = true;
 		} else if (en->is_edited) {
 			r = row_write(s, en, state, e);
 			en->want.is_updating = state == STORE_UPDATING;
+			if (r == 0 && en->is_loud)
+				r = stream_resource(s, &en->want,
+						    en->want.is_updating ? "Updating"
+									 : "Succeeded");
 		}
 	}
 	return r;
@@ -397,6 +404,8 @@ overlay_commit(struct arm_snapshot *s, const char *sub, const char *target_fold,
 		};
 
 		r = store_operation_put(s->tx, &op, e);
+		if (r == 0)
+			r = stream_operation(s, &op);
 	}
 	free(text);
 	if (r == 0)
@@ -460,8 +469,10 @@ settle_find(struct store_tx *tx, void *arg, struct err *e)
 static int
 settle_deleting(struct arm_snapshot *s, struct entry *en, json_t *lingering, struct err *e)
 {
-	int r;
+	int r = en->row.state == STORE_GONE ? 0 : stream_resource(s, &en->have, "Deleted");
 
+	if (r < 0)
+		return r;
 	if (lingering && en->type != &arm_group_type) {
 		en->row.state = STORE_GONE;
 		en->is_done = true;
@@ -496,8 +507,11 @@ settle_touched(struct arm_snapshot *s, const json_t *touched, json_t *lingering,
 			r = settle_deleting(s, en, lingering, e);
 		} else if (en->row.state == STORE_UPDATING) {
 			en->row.state = STORE_SUCCEEDED;
+			en->have.is_updating = false;
 			entry_edit(s, en, false);
 			r = settled_hook(s, en);
+			if (r == 0)
+				r = stream_resource(s, &en->want, "Succeeded");
 		}
 	}
 	return r;
@@ -600,6 +614,8 @@ settle_one(struct store_tx *tx, void *arg, struct err *e)
 	if (r == 0)
 		r = store_operation_put(tx, &op, e);
 	if (r == 0)
+		r = stream_operation(&s, &op);
+	if (r == 0)
 		r = settle_event(w, tx, &op, e);
 	json_decref(behind);
 	json_decref(result);
@@ -626,10 +642,12 @@ prune_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	const int64_t now = utc_now_us(), hour = 3600000000;
 
-	return store_prune(tx, now - 24 * hour, now - 90 * 24 * hour, e);
+	int r = store_prune(tx, now - 24 * hour, now - 90 * 24 * hour, e);
+
+	return r < 0 ? r : store_stream_prune(tx, now - 24 * hour, e);
 }
 
-/* Operations are kept a day, the activity log 90. */
+/* Operations and what streams are told are kept a day, the activity log 90. */
 int
 operations_prune(struct arm_engine *en)
 {

@@ -508,8 +508,10 @@ route(struct ctx *c)
 {
 	const struct path *p = &c->path;
 	bool mine = false;
-	int r = handle_deployments(c, &mine);
+	int r = handle_stream(c, &mine);
 
+	if (r == 0 && !mine)
+		r = handle_deployments(c, &mine);
 	if (r == 0 && !mine)
 		r = handle_scoped(c, &mine);
 	if (r == 0 && !mine)

@@ -266,6 +266,15 @@ int handle_operation(struct ctx *c, const char *sub, const char *id, bool result
 void operation_headers(struct ctx *c, const char *ns, const char *location, const char *op,
 		       bool with_location);
 
+/* --- stream.c -------------------------------------------------------------------------------- */
+
+int handle_stream(struct ctx *c, bool *ret_is_mine);
+/* Tells streams: state is a provisioningState, or "Deleted". */
+int stream_resource(struct arm_snapshot *s, const struct arm_resource *r, const char *state);
+int stream_operation(struct arm_snapshot *s, const struct store_operation *op);
+/* "EPOCH.REV" of this epoch: the revision; else -1. */
+int64_t arm_cursor_rev(const struct arm_engine *en, const char *cursor);
+
 /* --- dry_run.c ------------------------------------------------------------------------------- */
 
 /* Reads ?dryRun into the context. */

@@ -140,6 +140,10 @@ void arm_block_call(struct arm_plan *p, const char *id, const char *method, cons
 void arm_emit(struct arm_snapshot *s, const char *node, const char *kind, const char *key,
 	      json_t *body);
 
+/* Tells the event streams of target's aggregate and of its subscription. body: a new reference,
+ * taken; no secrets. In a writing transaction. */
+int arm_tell(struct arm_snapshot *s, const char *target, const char *kind, json_t *body);
+
 /* --- calls: actions and reads ----------------------------------------------------------------- */
 
 struct arm_answer {

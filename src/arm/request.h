@@ -3,6 +3,7 @@
 
 #include "arm/plan.h"
 
+struct arm_stream;
 struct arm_request {
 	struct arena *arena; /* lives until the answer is sent */
 	enum arm_method method;
@@ -24,6 +25,7 @@ struct arm_request {
 	 * what would change (dry_run.c). ?dryRun=true does the same and asks live nodes, too, so its
 	 * answer may come later; with this field the answer comes at once. */
 	bool is_dry_run;
+	struct arm_stream *stream; /* stream.h; NULL: a request for one is refused */
 };
 
 struct arm_header {

@@ -70,6 +70,7 @@ enum arm_type_flag {
 	ARM_NO_PUT = 16,        /* 405 */
 	ARM_PUT_IS_200 = 32,    /* even when it creates */
 	ARM_LOCATION_FREE = 64, /* the location is not checked against the offered ones */
+	ARM_PATCH_IS_LRO = 128, /* clients poll a PATCH as they do a PUT */
 };
 
 struct arm_action {
@@ -115,6 +116,9 @@ struct arm_type {
 	/* Fills in what is computed on reading (reverse references, the other party's fields). out
 	 * is the whole body as it will be shown; secrets are already out. May be NULL. */
 	int (*view)(struct arm_snapshot *s, const struct arm_resource *r, json_t *out);
+	/* Dotted paths into the body as it is shown, which an event stream tells with every change;
+	 * NULL-terminated, or NULL. No secrets. */
+	const char *const *watched;
 	/* The last affected live node has reported (want NULL: and the row goes now). May write like
 	 * a plan, but nothing is compiled. have NULL: created without waiting. May be NULL. */
 	int (*settled)(struct arm_plan *p);
@@ -150,6 +154,10 @@ struct arm_provider {
 	/* Under SUB/providers/NS/: reads that are not resources. One pattern each:
 	 * "expressRouteServiceProviders", "locations/?/usages" ('?' matches one; c->args holds it). */
 	const struct arm_action *reads;
+	/* A node has reported another "state" (fabric/agent.h) than before: arm_tell() who should
+	 * know. before, after: may be NULL. Runs in a writing transaction. May be NULL. */
+	int (*reported)(struct arm_snapshot *s, const char *node, const json_t *before,
+			const json_t *after);
 	/* Words in node objects whose values are secret; NULL-terminated, or NULL. */
 	const char *const *object_secrets;
 	/* Adds to a dry run's report what the provider knows of the consequences. May be NULL. */
