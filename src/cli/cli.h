@@ -29,7 +29,7 @@ struct cli_command {
 	const void *data;                 /* for run */
 };
 
-enum { CLI_ARGS_MAX = 64, CLI_OPTIONS_MAX = 32 };
+enum { CLI_ARGS_MAX = 256, CLI_OPTIONS_MAX = 32 };
 
 /* One invocation. */
 struct cli {

@@ -1,5 +1,7 @@
 /* The table of commands. */
 #include "cli/account.h"
+#include "cli/az.h"
+#include "cli/catalogue.h"
 #include "cli/circuit.h"
 #include "cli/lab.h"
 #include "cli/local.h"
@@ -95,6 +97,7 @@ const struct cli_command cli_commands[] = {
 	{ "env", NULL, "variables for az, SDKs and scripts, for a shell to source", account_env, NULL, NULL },
 	{ "token", NULL, "a bearer token (--as chooses whose)", account_token, NULL, NULL },
 	{ "trust", NULL, "how programs come to trust this Wayleave's CA", account_trust, NULL, NULL },
+	{ "az", "ARGUMENT...", "Azure's own command line, logged in here as --as says (default: customer)", az_run, NULL, NULL },
 	NOUN("circuit", "NAME", "a circuit", circuit_options),
 	{ "circuit arp", "NAME", "who answers on the links", circuit_rows, path_options, &circuit_arp },
 	{ "circuit routes", "NAME", "the peering's table on the edges", circuit_rows, path_options, &circuit_routes },
@@ -110,6 +113,9 @@ const struct cli_command cli_commands[] = {
 	NOUN("gateway", "NAME", "the gateway that attaches a VNet to circuits", gateway_options),
 	NOUN("connection", "NAME", "the tie between a gateway and a circuit", connection_options),
 	{ "offer list", NULL, "which providers offer circuits where, and how fast", resource_list, NULL, NULL },
+	{ "catalogue show", "[FILE]", "the version that counts, or one of its files (operator)", catalogue_show, NULL, NULL },
+	{ "catalogue diff", "[DIR]", "what applying the files of DIR would change", catalogue_diff_command, NULL, NULL },
+	{ "catalogue apply", "[DIR]", "make them the version that counts", catalogue_apply, NULL, NULL },
 	NOUN("provider", "NAME", "a service provider's account (operator)", provider_options),
 	{ "cross-connection list", NULL, "circuits ordered with this provider (provider)", resource_list, NULL, NULL },
 	{ "cross-connection show", "SERVICE-KEY", "one of them", resource_show, NULL, NULL },

@@ -3,6 +3,7 @@
 #include "cli/fabric.h"
 #include "base/mem.h"
 #include "cli/account.h"
+#include "cli/catalogue.h"
 #include "cli/rest.h"
 
 #include <fcntl.h>
@@ -18,40 +19,12 @@
 #define PROVIDER "Equinix"
 #define PEERING_LOCATION "Amsterdam"
 
-static int
-find_catalogue(char *out, size_t size, struct err *e)
-{
-	static const char *const below[] = { "../catalogue", "../../../catalogue",
-					     "../share/wayleave/catalogue" };
-	const char *given = getenv("WAYLEAVE_CATALOGUE");
-	char self[PATH_MAX + 16];
-
-	if (given) {
-		snprintf(out, size, "%s", given);
-		return 0;
-	}
-	for (size_t i = 0; i < COUNT(below); i++) {
-		char program[PATH_MAX];
-
-		/* Beside bin/, in a build directory's src/main/, or installed. */
-		cli_program(below[i], program, sizeof(program));
-		snprintf(self, sizeof(self), "%s/regions.yaml", program);
-		if (access(self, R_OK) == 0) {
-			snprintf(out, size, "%s", program);
-			return 0;
-		}
-	}
-	return err_set(
-		e, -ENOENT,
-		"no catalogue (regions, providers) beside the program; set WAYLEAVE_CATALOGUE");
-}
-
 int
 fabric_controller_config(const char *path, const char *state, struct err *e)
 {
 	char catalogue[PATH_MAX];
 	FILE *f;
-	int r = find_catalogue(catalogue, sizeof(catalogue), e);
+	int r = catalogue_find(catalogue, sizeof(catalogue), e);
 
 	if (r < 0)
 		return r;

@@ -19,7 +19,8 @@
  *   names: [api.example.net]                   further names and addresses in the certificate
  *   agents: ["10.255.0.250:8444"]              agents' listeners; beside those handed over by
  *                                              LISTEN_FDS
- *   catalogue: /usr/share/wayleave/catalogue   regions, locations, providers, offers
+ *   catalogue: /usr/share/wayleave/catalogue   regions, locations, providers, offers, prices: for the
+ *                                              first start and SIGHUP; in between the stored one counts
  *   workers: 8                                 threads that handle requests
  *   converge: 30                               seconds an operation waits for live nodes
  *   user: wayleave                             become this user, a name, UID or UID:GID (only when
@@ -28,9 +29,9 @@
  *   log: info                                  error, warn, info, debug
  *
  * LISTEN_FDS (systemd's protocol): descriptors 3... are agents' listeners. NOTIFY_SOCKET: READY=1 when
- * serving. SIGTERM, SIGINT: stop. SIGHUP: read the catalogue and the servers' certificate again; what
- * is wrong is logged and the ones before stay. The certificate is also looked at daily and renewed in
- * time. Exit: 0 fine, 1 failed, 2 usage. */
+ * serving. SIGTERM, SIGINT: stop. SIGHUP: read the catalogue (it becomes the next version) and the
+ * servers' certificate again; what is wrong is logged and the ones before stay. The certificate is also
+ * looked at daily and renewed in time. Exit: 0 fine, 1 failed, 2 usage. */
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -52,7 +53,6 @@
 #include <uv.h>
 
 enum { MAX_LIST = 8, FIRST_PORT = 8443, TICK_MS = 200, DAY_MS = 86400000, MAX_CONFIG = 1 << 20 };
-enum { MAX_CATALOGUES = 64 }; /* read in one life: requests may hold the ones before */
 
 struct config {
 	struct arena arena;
@@ -70,8 +70,8 @@ struct controld {
 	size_t n_agent_fds;
 	struct store *store;
 	struct identity *identity;
-	struct network *catalogues[MAX_CATALOGUES]; /* the last one counts */
-	size_t n_catalogues;
+	struct network *network;
+	struct err catalogue_error; /* why the files were no use at start */
 	struct pki *pki;
 	struct nodes nodes;
 	struct arm_extension extensions[3];
@@ -538,17 +538,26 @@ store_start(struct controld *c, struct err *e)
 	return store_open(&cfg, &c->store, e);
 }
 
+/* The files are for the first start; afterwards the store's catalogue counts, and files that are wrong
+ * or gone stop nothing. */
 static int
 catalogue_read(struct controld *c, struct err *e)
 {
-	int r;
+	if (network_open(c->cfg.catalogue, &c->network, &c->catalogue_error) == 0)
+		return 0;
+	return network_open(NULL, &c->network, e);
+}
 
-	if (c->n_catalogues == MAX_CATALOGUES)
-		return err_set(e, -ENOSPC, "the catalogue was read %d times; restart to read more",
-			       MAX_CATALOGUES);
-	r = network_open(c->cfg.catalogue, &c->catalogues[c->n_catalogues], e);
-	if (r == 0)
-		c->n_catalogues++;
+static int
+catalogue_start(struct controld *c, struct err *e)
+{
+	int r = network_start(c->network, c->engine, e);
+
+	if (r == -ENOENT && *c->catalogue_error.text)
+		return err_set(e, r, "%s", c->catalogue_error.text);
+	if (r == 0 && *c->catalogue_error.text)
+		log_warn("the stored catalogue counts; its files are no use error=\"%s\"",
+			 c->catalogue_error.text);
 	return r;
 }
 
@@ -561,7 +570,7 @@ engine_start(struct controld *c, struct err *e)
 		.base_url = c->base_url,
 		.providers = network_providers,
 		.locations = network_locations,
-		.ctx = c->catalogues[c->n_catalogues - 1],
+		.ctx = c->network,
 		.extensions = c->extensions,
 		.converge_ms = (int)c->cfg.converge * 1000,
 		.node_changed = node_changed,
@@ -619,6 +628,8 @@ parts_start(struct controld *c, bool prints, struct err *e)
 		r = identity_open(c->store, c->base_url, &c->identity, e);
 	if (r == 0)
 		r = engine_start(c, e);
+	if (r == 0)
+		r = catalogue_start(c, e);
 	if (r == 0)
 		r = identity_bootstrap(c->store, &a, &first, e);
 	return r < 0 ? r : env_write(c, &first, prints, e);
@@ -688,13 +699,14 @@ on_hangup(uv_signal_t *sig, int number)
 	struct controld *c = sig->data;
 	struct err e = { 0 };
 
+	bool is_new = false;
+
 	certificate_look(c);
-	if (catalogue_read(c, &e) < 0) {
+	if (network_reload(c->engine, c->cfg.catalogue, &is_new, &e) < 0)
 		log_error("the catalogue stays as it is error=\"%s\"", e.text);
-		return;
-	}
-	arm_engine_set_ctx(c->engine, c->catalogues[c->n_catalogues - 1]);
-	log_info("catalogue read path=%s", c->cfg.catalogue);
+	else
+		log_info("catalogue %s path=%s", is_new ? "applied" : "unchanged",
+			 c->cfg.catalogue);
 }
 
 static void
@@ -752,8 +764,7 @@ controld_fini(struct controld *c)
 	api_close(c);
 	arm_engine_destroy(c->engine);
 	identity_destroy(c->identity);
-	for (size_t i = 0; i < c->n_catalogues; i++)
-		network_destroy(c->catalogues[i]);
+	network_destroy(c->network);
 	store_destroy(c->store);
 	pki_destroy(c->pki);
 	free(c->base_url);

@@ -6,19 +6,28 @@
 
 #include <stdarg.h>
 
-struct network {
-	struct catalogue *catalogue;
-};
-
 static const struct arm_type *const network_types[] = {
-	&circuit_type, &cross_connection_type, &vnet_type,      &nic_type,
-	&gateway_type, &connection_type,       &public_ip_type, &direct_port_type,
-	&route_filter_type, &wan_gateway_type, NULL,
+	&circuit_type,
+	&cross_connection_type,
+	&vnet_type,
+	&nic_type,
+	&gateway_type,
+	&connection_type,
+	&public_ip_type,
+	&direct_port_type,
+	&route_filter_type,
+	&wan_gateway_type,
+	NULL,
 };
 
 static const struct arm_type *const fabric_types[] = {
-	&fabric_location_type, &fabric_pair_type, &fabric_port_type,
-	&fabric_provider_type, &fabric_host_type, NULL,
+	&fabric_location_type,
+	&fabric_pair_type,
+	&fabric_port_type,
+	&fabric_provider_type,
+	&fabric_host_type,
+	&fabric_catalogue_type,
+	NULL,
 };
 
 static const struct arm_provider microsoft_network = {
@@ -37,37 +46,10 @@ static const struct arm_provider wayleave_fabric = {
 const struct arm_provider *const network_providers[] = { &microsoft_network, &wayleave_fabric,
 							 NULL };
 
-int
-network_open(const char *dir, struct network **ret, struct err *e)
-{
-	AUTO(network) n = mem_alloc(sizeof(*n));
-	int r = catalogue_open(dir, &n->catalogue, e);
-
-	if (r < 0)
-		return r;
-	*ret = TAKE(n);
-	return 0;
-}
-
-void
-network_destroy(struct network *n)
-{
-	if (!n)
-		return;
-	catalogue_destroy(n->catalogue);
-	free(n);
-}
-
-const struct catalogue *
-network_catalogue(const struct arm_snapshot *s)
-{
-	return ((const struct network *)s->ctx)->catalogue;
-}
-
 json_t *
 network_locations(struct arm_snapshot *s, void *ctx)
 {
-	const struct catalogue *c = ((const struct network *)ctx)->catalogue;
+	const struct catalogue *c = network_catalogue(s);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < catalogue_n_regions(c); i++) {

@@ -7,11 +7,18 @@
  * connection owns the provider's state and notes. Both rows are written in one transaction. */
 #pragma once
 
-#include "arm/type.h"
+#include "arm/engine.h"
 
 struct network;
-/* dir: the catalogue's directory (catalogue.h). *ret is arm_config.ctx. */
+/* dir: the catalogue's directory (catalogue.h), for a store that has none yet; NULL: none. *ret is
+ * arm_config.ctx. */
 int network_open(const char *dir, struct network **ret, struct err *e);
+/* From here on the store's catalogue counts; a store without one gets that of network_open() as its
+ * first version. -ENOENT: neither has one. */
+int network_start(struct network *n, struct arm_engine *en, struct err *e);
+/* The files of a directory become the next version, when they differ from the stored ones and
+ * nothing that they remove is in use. */
+int network_reload(struct arm_engine *en, const char *dir, bool *ret_is_new, struct err *e);
 void network_destroy(struct network *n); /* NULL is fine */
 CLEANUP(network)
 

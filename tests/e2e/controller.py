@@ -336,7 +336,7 @@ def hangup_reads_catalogue_and_certificate_again():
     kept.getresponse().read()
     # nothing has changed
     C.process.send_signal(signal.SIGHUP)
-    wait(lambda: logged("catalogue read"))
+    wait(lambda: logged("catalogue applied"))
     same(certificate(), before)
     # a broken catalogue is not taken, a lost certificate is made anew
     with open(path, "w", encoding="utf-8") as f:
