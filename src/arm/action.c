@@ -359,7 +359,7 @@ finish_run(struct store_tx *tx, void *arg, struct err *e)
 	size_t i = 0;
 	int r;
 
-	p->error = (struct arm_error){ .arena = &p->arena, .base_url = p->en->base_url };
+	p->error = error_fresh(p->en, &p->arena);
 	snapshot_init(&s, &o, p->en, tx, &p->arena, &p->caller, &p->error, utc_now_us());
 	for (const struct arm_ask *k = p->asks; k; k = k->next)
 		answers[i++] = (struct arm_answer){ k->node, k->tag, k->result != NULL, k->status,

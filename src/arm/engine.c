@@ -122,7 +122,7 @@ transaction_run(struct store_tx *tx, void *arg, struct err *e)
 	/* It may be the second try. */
 	arm_response_fini(&c->resp);
 	c->resp = (struct arm_response){ 0 };
-	c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
+	c->error = error_fresh(c->en, c->a);
 	snapshot_init(&s, &o, c->en, tx, c->a, &c->caller, &c->error, c->now_us);
 	o.is_write = t->is_write;
 	s.query = c->req->query ? c->req->query : "";
@@ -649,8 +649,7 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->en = en;
 	c->req = req;
 	c->a = req->arena;
-	c->error.arena = c->a;
-	c->error.base_url = en->base_url;
+	c->error = error_fresh(en, c->a);
 	c->now_us = utc_now_us();
 	c->done = done;
 	c->done_arg = arg;
@@ -682,12 +681,6 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	c->body = NULL;
 	event_after(c, r);
 	request_finish(c, r);
-}
-
-void
-arm_engine_set_ctx(struct arm_engine *en, void *ctx)
-{
-	__atomic_store_n(&en->cfg.ctx, ctx, __ATOMIC_RELEASE);
 }
 
 void

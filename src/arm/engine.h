@@ -78,9 +78,6 @@ struct arm_engine;
 int arm_engine_create(const struct arm_config *cfg, struct arm_engine **ret, struct err *e);
 void arm_engine_destroy(struct arm_engine *e);
 CLEANUP(arm_engine)
-/* Another arm_snapshot.ctx for what begins from now on. What runs may use the one before until the
- * engine is destroyed. */
-void arm_engine_set_ctx(struct arm_engine *en, void *ctx);
 
 typedef void arm_done_fn(void *arg, struct arm_response *resp);
 /* resp is the engine's until done, then the callee's (arm_response_fini()). */

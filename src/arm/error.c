@@ -1,6 +1,10 @@
 /* Refusals and their JSON form. */
 #include "arm/error.h"
 
+#include "arm/type.h"
+
+#include <strings.h>
+
 enum { MAX_DETAILS = 200 };
 
 __attribute__((format(printf, 2, 0))) static char *
@@ -97,16 +101,33 @@ text_json(const char *s)
 	return j ? j : json_string("");
 }
 
-/* Any version is served with one model; a client without one of its own gets this. */
+/* Any version from a provider's floor on is served with one model. */
 #define CALL_VERSION "2024-05-01"
+
+static const char *
+call_version(const struct arm_error *e, const char *path)
+{
+	const char *ns = NULL, *p = path;
+
+	while ((p = strcasestr(p, "/providers/")))
+		ns = p += strlen("/providers/");
+	for (const struct arm_provider *const *x = e->providers; ns && x && *x; x++) {
+		size_t n = strlen((*x)->ns);
+
+		if (!strncasecmp(ns, (*x)->ns, n) && ns[n] == '/' &&
+		    strcmp((*x)->floor, CALL_VERSION) > 0)
+			return (*x)->floor;
+	}
+	return CALL_VERSION;
+}
 
 static json_t *
 call_json(const struct arm_error *e, const struct arm_error_detail *d)
 {
 	json_t *info = json_object(), *body = d->body ? json_loads(d->body, 0, NULL) : NULL;
-	const char *url = arena_printf(e->arena, "%s%s%sapi-version=" CALL_VERSION,
+	const char *url = arena_printf(e->arena, "%s%s%sapi-version=%s",
 				       e->base_url ? e->base_url : "", d->path,
-				       strchr(d->path, '?') ? "&" : "?");
+				       strchr(d->path, '?') ? "&" : "?", call_version(e, d->path));
 
 	json_object_set_new(info, "method", json_string(d->method));
 	json_object_set_new(info, "url", text_json(url));

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+struct arm_provider;
+
 struct arm_error {
 	struct arena *arena; /* set by the owner; texts live there */
 	int status;          /* HTTP status, 0: no error */
@@ -13,7 +15,10 @@ struct arm_error {
 	const char *message;
 	const char *target; /* or NULL */
 	int retry_after;    /* seconds, or 0 */
-	const char *base_url; /* set by the owner: calls are shown with absolute URLs; NULL: paths */
+	/* Set by the owner: calls are shown with absolute URLs (NULL: paths), and with a version that
+	 * their provider serves. */
+	const char *base_url;
+	const struct arm_provider *const *providers;
 	struct arm_error_detail {
 		const char *code, *message, *target;
 		const char *method, *path, *body; /* the call that removes it; method NULL: none */

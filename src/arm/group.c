@@ -304,7 +304,7 @@ members_delete(struct ctx *c, struct arm_snapshot *s, const struct members *m)
 	int r;
 
 	do {
-		c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
+		c->error = error_fresh(c->en, c->a);
 		r = members_round(c, s, m, &went);
 	} while (r == 0 && went);
 	if (r < 0)

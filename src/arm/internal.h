@@ -41,9 +41,19 @@ struct arm_engine {
 	struct mono next_prune;
 	char *base_url;
 
-	bool is_deploying;  /* a tick goes on with deployments; the next is one thread's at a time */
+	bool is_deploying; /* a tick goes on with deployments; the next is one thread's at a time */
 	char *deploy_after; /* the last one gone on with, when there was no time for all */
 };
+
+static inline struct arm_error
+error_fresh(const struct arm_engine *en, struct arena *a)
+{
+	return (struct arm_error){
+		.arena = a,
+		.base_url = en->base_url,
+		.providers = en->cfg.providers,
+	};
+}
 
 /* --- path.c ---------------------------------------------------------------------------------- */
 

@@ -449,6 +449,7 @@ struct entry *
 entry_create(struct arm_snapshot *s, const struct arm_type *t, const char *id)
 {
 	struct entry *en = entry_get(s, arm_id_fold(s->arena, id));
+	struct store_subscription sub;
 
 	en->type = t;
 	en->is_created = en->is_edited = en->is_loud = true;
@@ -464,6 +465,10 @@ entry_create(struct arm_snapshot *s, const struct arm_type *t, const char *id)
 		.hidden = json_object(),
 	};
 	resource_names(s->arena, &en->want);
+	/* Whose it is says the subscription: who makes it may act for another tenant. */
+	if (*en->want.sub &&
+	    store_subscription_get(s->tx, s->arena, fold(s->arena, en->want.sub), &sub, NULL) == 1)
+		en->want.tenant = sub.tenant;
 	return en;
 }
 
@@ -624,6 +629,82 @@ arm_emit(struct arm_snapshot *s, const char *node, const char *kind, const char 
 	};
 }
 
+bool
+arm_is_blocked(const struct arm_plan *p)
+{
+	return p->s->overlay->n_blockers > 0;
+}
+
+/* --- who needs it ----------------------------------------------------------------------------- */
+
+/* The type of the element that an id below an aggregate names. */
+static const struct arm_type *
+element_type(struct arena *a, const struct arm_type *top, const char *top_fold, const char *fold)
+{
+	const char *rest = fold + strlen(top_fold);
+	const struct arm_type *t = top;
+
+	while (*rest == '/' && t) {
+		const char *word = arena_strndup(a, rest + 1, strcspn(rest + 1, "/"));
+		const struct arm_type *const *c = t->children;
+
+		while (c && *c && !same((*c)->name, word))
+			c++;
+		t = c && *c ? *c : NULL;
+		rest += 1 + strlen(word);
+		rest += *rest == '/' ? 1 + strcspn(rest + 1, "/") : 0;
+	}
+	return t;
+}
+
+/* The element as a PUT takes it, without one of its properties. */
+static const char *
+body_without(struct arm_snapshot *s, const struct arm_type *t, const json_t *element,
+	     const char *prop)
+{
+	json_t *body = json_deep_copy(element), *props = json_object_get(body, "properties");
+	AUTO_FREE char *text = NULL;
+
+	json_object_del(body, "name");
+	for (const struct arm_prop *p = t->props; p && p->name; p++)
+		if (p->flags & (ARM_READ_ONLY | ARM_SECRET) || p->kind == ARM_CHILDREN)
+			json_object_del(props, p->name);
+	for (const struct arm_type *const *c = t->children; c && *c; c++)
+		json_object_del(props, type_collection(*c));
+	json_object_set_new(props, prop, json_null());
+	text = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	return text ? arena_strdup(s->arena, text) : NULL;
+}
+
+/* What holds a reference goes by its deletion; a reference that may be absent by a PUT without it. */
+static void
+block_referrer(struct arm_plan *p, const struct arm_referrer *ref, const struct arm_resource *owner)
+{
+	struct arm_snapshot *s = p->s;
+	const struct arm_resource *r;
+	const json_t *element = arm_get_element(s, ref->from, &r);
+	const struct arm_type *t =
+		element ? element_type(s->arena, owner->type, owner->fold, ref->from) : NULL;
+	const char *word = strrchr(ref->kind, '.');
+	const struct arm_prop *prop = t && word ? prop_find(t->props, word + 1) : NULL;
+	const char *name = element ? arm_str(element, "name", owner->name) : owner->name;
+	const char *id =
+		strlen(ref->from) > strlen(owner->fold)
+			? arena_printf(s->arena, "%s%s", owner->id, ref->from + strlen(owner->fold))
+			: owner->id;
+
+	if (!t)
+		id = owner->id;
+	if (prop && prop->kind == ARM_REF &&
+	    !(prop->flags & (ARM_REQUIRED | ARM_FIXED | ARM_READ_ONLY)))
+		arm_block_call(p, id, "PUT", id, body_without(s, t, element, word + 1),
+			       "%s '%s' refers to it (%s).", t->name, name, ref->kind);
+	else
+		arm_block(p, id, "%s '%s' refers to it (%s).", t ? t->name : owner->type->name,
+			  name, ref->kind);
+}
+
 /* Does anyone else still need the element (or what is under it)? Adds one blocker each. */
 int
 entry_check_in_use(struct arm_plan *p, const char *id_fold, const char *owner_fold)
@@ -639,8 +720,7 @@ entry_check_in_use(struct arm_plan *p, const char *id_fold, const char *owner_fo
 		r = arm_get(p->s, c.list[i].owner);
 		if (!r || r->is_deleting)
 			continue;
-		arm_block(p, r->id, "%s '%s' refers to it (%s).", r->type->name, r->name,
-			  c.list[i].kind);
+		block_referrer(p, &c.list[i], r);
 	}
 	return 0;
 }

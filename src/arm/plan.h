@@ -131,6 +131,9 @@ void arm_add_ref(struct arm_plan *p, const char *from, const char *to, const cha
 /* One thing that must go first, by DELETE of id. The plan goes on and collects; the engine then
  * answers with type.in_use_status/in_use_code and the whole list, each with its call. */
 void arm_block(struct arm_plan *p, const char *id, const char *fmt, ...) PRINTF(3, 4);
+/* Has something blocked already? Then return before changing anything: a deletion that is refused may be
+ * tried again in the same transaction, after others (a whole group's). */
+bool arm_is_blocked(const struct arm_plan *p);
 /* As arm_block(), removed by another request: arm_error_block() says what path and body are. */
 void arm_block_call(struct arm_plan *p, const char *id, const char *method, const char *path,
 		    const char *body, const char *fmt, ...) PRINTF(6, 7);

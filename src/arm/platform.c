@@ -1,20 +1,26 @@
 /* The platform's own: tenants, subscriptions, locations, operations; and who answers which path. */
 #include "arm/internal.h"
+#include "store/directory.h"
 
 #include <strings.h>
 
 /* --- subscriptions and tenants ------------------------------------------------------------------------ */
 
 static json_t *
-subscription_json(const struct store_subscription *sub)
+subscription_json(struct ctx *c, struct arm_snapshot *s, const struct store_subscription *sub)
 {
+	struct store_tenant t;
+	json_t *managed = json_array();
 	char id[128];
 
+	/* The reseller, whether or not he still holds a role there. */
+	if (store_tenant_get(s->tx, c->a, sub->tenant, &t, NULL) == 1 && *t.partner)
+		json_array_append_new(managed, json_pack("{s:s}", "tenantId", t.partner));
 	snprintf(id, sizeof(id), "/subscriptions/%s", sub->id);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:[], s:{s:s, s:s, s:s}}", "id", id,
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}}", "id", id,
 			 "subscriptionId", sub->id, "tenantId", sub->tenant, "displayName",
 			 sub->name, "state", sub->state, "authorizationSource", "RoleBased",
-			 "managedByTenants", "subscriptionPolicies", "locationPlacementId",
+			 "managedByTenants", managed, "subscriptionPolicies", "locationPlacementId",
 			 "Public_2014-09-01", "quotaId", "PayAsYouGo_2014-09-01", "spendingLimit",
 			 "Off");
 }
@@ -25,21 +31,23 @@ subscriptions_run(struct ctx *c, struct arm_snapshot *s)
 	const struct arm_auth *auth = &c->en->cfg.auth;
 	const char *token = query_param(c->a, c->req->query, "$skiptoken");
 	struct store_subscription *subs;
-	json_t *value = json_array();
+	json_t *value;
 	size_t n = 0;
-	int r = store_subscription_list(s->tx, c->a, c->caller.tenant,
-					token ? token_decode(c->a, token) : NULL, PAGE, &subs, &n,
-					&c->err);
+	int r = auth->subscriptions(auth->ctx, s->tx, c->a, &c->caller,
+				    token ? token_decode(c->a, token) : NULL, PAGE, &subs, &n,
+				    &c->err);
 
-	for (size_t i = 0; i < n && r >= 0; i++)
-		if (auth->sees(auth->ctx, s->tx, c->a, &c->caller, subs[i].id))
-			json_array_append_new(value, subscription_json(&subs[i]));
+	if (r < 0)
+		return r;
+	value = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(value, subscription_json(c, s, &subs[i]));
 	c->resp.body = json_pack("{s:o}", "value", value);
 	if (n == PAGE)
 		json_object_set_new(c->resp.body, "nextLink",
 				    json_string(next_link(c, subs[n - 1].id)));
 	c->resp.status = 200;
-	return r;
+	return 0;
 }
 
 static int
@@ -55,7 +63,7 @@ subscription_run(struct ctx *c, struct arm_snapshot *s)
 	if (r < 0)
 		return r;
 	assert(r == 1); /* authorise() found it in this snapshot */
-	c->resp.body = subscription_json(&sub);
+	c->resp.body = subscription_json(c, s, &sub);
 	c->resp.status = 200;
 	return 0;
 }
@@ -63,11 +71,18 @@ subscription_run(struct ctx *c, struct arm_snapshot *s)
 static int
 tenants_run(struct ctx *c, struct arm_snapshot *s)
 {
-	const char *t = c->caller.tenant;
+	const char *id = c->caller.tenant;
+	struct store_tenant t;
+	int r = store_tenant_get(s->tx, c->a, id, &t, &c->err);
 
-	c->resp.body = json_pack("{s:[{s:s, s:s, s:s, s:s}]}", "value", "id",
-				 arena_printf(c->a, "/tenants/%s", t), "tenantId", t,
-				 "tenantCategory", "Home", "displayName", "Wayleave");
+	if (r < 0)
+		return r;
+	if (r == 0)
+		t = (struct store_tenant){ .name = "", .domain = "" };
+	c->resp.body = json_pack("{s:[{s:s, s:s, s:s, s:s, s:s, s:[s*]}]}", "value", "id",
+				 arena_printf(c->a, "/tenants/%s", id), "tenantId", id,
+				 "tenantCategory", "Home", "displayName", t.name, "defaultDomain",
+				 t.domain, "domains", *t.domain ? t.domain : NULL);
 	c->resp.status = 200;
 	return 0;
 }

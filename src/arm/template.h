@@ -21,7 +21,7 @@
 enum {
 	TEMPLATE_MAX_DEPTH = 64,     /* of JSON, and of values within values */
 	TEMPLATE_MAX_NODES = 200000, /* values in a body */
-	TEMPLATE_MAX_NESTING = 32,   /* of calls in an expression */
+	TEMPLATE_MAX_NESTING = 128,  /* of expressions in expressions, through variables, too */
 	TEMPLATE_MAX_EXPRESSION = 24576,
 	TEMPLATE_MAX_STEPS = 1000000,  /* values and calls looked at, a template */
 	TEMPLATE_MAX_BYTES = 32 << 20, /* made by all functions together */

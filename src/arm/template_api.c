@@ -690,7 +690,7 @@ filter_read(struct ctx *c, const char **ret)
 static int
 list_run(struct ctx *c, struct arm_snapshot *s)
 {
-	const char *token = query_param(c->a, c->req->query, "$skiptoken"), *want;
+	const char *token = query_param(c->a, c->req->query, "$skiptoken"), *want = NULL;
 	const char *top = query_param(c->a, c->req->query, "$top");
 	long limit = top ? strtol(top, NULL, 10) : PAGE;
 	struct store_deployment *rows;

@@ -225,7 +225,7 @@ refused(struct what_if *w, const struct template_step *s, const struct template_
 	json_t *one;
 	size_t i;
 
-	c->error = (struct arm_error){ .arena = c->a, .base_url = c->en->base_url };
+	c->error = error_fresh(c->en, c->a);
 	arm_error_add(&c->error, arena_strdup(c->a, code), s->id, "%s",
 		      arm_str(a->body, "error.message", ""));
 	json_array_foreach(arm_at(a->body, "error.details"), i, one)
@@ -379,7 +379,7 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 	struct what_if *w = arg;
 	int r;
 
-	w->c->error = (struct arm_error){ .arena = w->c->a, .base_url = w->c->en->base_url };
+	w->c->error = error_fresh(w->c->en, w->c->a);
 	if (w->changes)
 		json_array_clear(w->changes); /* it may be the second try */
 	r = level_run(w, tx, w->order, 0);
