@@ -182,6 +182,10 @@ circuit_view(struct arm_snapshot *s, const struct arm_resource *r, json_t *out)
 		arm_set(out, "properties.serviceProviderNotes",
 			json_string(arm_str(xc->body, "properties.serviceProviderNotes", "")));
 	arm_set(out, "properties.gatewayManagerEtag", gateway_manager_etag(r));
+	if (circuit_is_direct(r))
+		arm_set(out, "properties.enableDirectPortRateLimit",
+			json_boolean(
+				arm_bool(r->body, "properties.enableDirectPortRateLimit", false)));
 	arm_set(out, "properties.allowGlobalReach",
 		json_boolean(circuit_sku(r).tier != TIER_LOCAL));
 	global_reach_view(s, r, out);

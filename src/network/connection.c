@@ -2,6 +2,7 @@
  * circuit. The two import each other's routes. A circuit of another subscription is joined with an
  * authorization key of its owner, good for one connection. */
 #include "network/peering.h"
+#include "store/directory.h"
 
 struct joint {
 	const struct arm_resource *gateway, *vnet, *circuit;
@@ -111,6 +112,32 @@ addresses_check(struct arm_plan *p, const struct joint *j)
 				    j->vnet);
 }
 
+/* A partner's circuit serves one of his customers, in as many subscriptions as that one has. */
+static int
+customer_check(struct arm_plan *p, const struct joint *j)
+{
+	const char *owner = j->circuit->tenant, *mine = p->want->tenant;
+	struct store_tenant t;
+	struct link *links;
+	size_t n;
+
+	if (text_equal(owner, mine) ||
+	    store_tenant_get(p->s->tx, p->s->arena, owner, &t, NULL) != 1 || !t.is_partner)
+		return 0;
+	n = links_of_circuit(p->s, j->circuit, &links);
+	n = others(p, links, n);
+	for (size_t i = 0; i < n; i++) {
+		const char *other = links[i].connection->tenant;
+
+		if (!text_equal(other, owner) && !text_equal(other, mine))
+			return arm_refuse(p->s->error, 409, "CircuitServesAnotherCustomer",
+					  "Circuit %s serves another customer of its owner: a circuit "
+					  "is never shared between customers.",
+					  j->circuit->id);
+	}
+	return 0;
+}
+
 static int
 connection_create(struct arm_plan *p, const struct joint *j)
 {
@@ -121,6 +148,8 @@ connection_create(struct arm_plan *p, const struct joint *j)
 		r = arm_refuse(p->s->error, 409, "ConnectionAlreadyExists",
 			       "Gateway and circuit are joined already by %s.",
 			       claim_holder(p->s, CLAIM_LINK, pair));
+	if (r == 0)
+		r = customer_check(p, j);
 	if (r == 0)
 		r = limits_check(p, j);
 	if (r == 0)

@@ -155,6 +155,40 @@ port_for_direct(struct arm_plan *p, const char *location)
 			     (long long)mbps, location);
 }
 
+/* Its number on both edges, stable over its life: the packet path keys circuits by it. */
+static uint32_t
+port_index(const struct arm_resource *port)
+{
+	return (uint32_t)arm_int(port->hidden, "index", 1);
+}
+
+static int
+port_index_take(struct arm_plan *p, const struct arm_resource *pair)
+{
+	enum { PORTS_MAX = 15 }; /* fabric/node.h */
+	const char *space = arena_printf(p->s->arena, "port-index:%s", pair->fold);
+	struct arm_referrer *refs;
+	size_t n = arm_referrers(p->s, pair->fold, false, "properties.edgePair", &refs), i;
+	uint64_t index;
+
+	do {
+		if (arm_claim_number(p, NULL, space, 1, PORTS_MAX, &index) < 0)
+			return arm_refuse_at(p->s->error, 409, "Conflict", "properties.edgePair",
+					     "The edges of %s have %d ports already.", pair->name,
+					     PORTS_MAX);
+		/* a port from before they were claimed has the first */
+		for (i = 0; i < n; i++) {
+			const struct arm_resource *other = arm_get(p->s, refs[i].owner);
+
+			if (other && !text_equal(other->fold, p->want->fold) &&
+			    port_index(other) == index)
+				break;
+		}
+	} while (i < n);
+	json_object_set_new(p->want->hidden, "index", json_integer((json_int_t)index));
+	return 0;
+}
+
 static int
 port_create(struct arm_plan *p)
 {
@@ -169,6 +203,8 @@ port_create(struct arm_plan *p)
 	const char *location = arm_str(pair->body, "properties.peeringLocation", "");
 	int r = provider ? port_for_provider(p, provider, location) : port_for_direct(p, location);
 
+	if (r == 0)
+		r = port_index_take(p, pair);
 	if (r < 0)
 		return r;
 	if (arm_claim(p, NULL, CLAIM_PORT_NAME, p->want->name, NULL) < 0)
@@ -232,10 +268,14 @@ port_compile(struct arm_snapshot *s, const struct arm_resource *r)
 {
 	const struct arm_resource *pair = port_pair(s, r);
 
-	for (unsigned i = 0; pair && i < 2; i++)
-		arm_emit(s, pair_edge(pair, i), "port", r->name,
-			 json_pack("{s:s, s:s}", "dev", arm_str(r->body, interface_of[i], ""),
-				   "encapsulation", "qinq"));
+	for (unsigned i = 0; pair && i < 2; i++) {
+		json_t *body = json_pack("{s:s, s:s}", "dev", arm_str(r->body, interface_of[i], ""),
+					 "encapsulation", "qinq");
+
+		if (port_index(r) != 1) /* what a node takes when nothing is said */
+			json_object_set_new(body, "index", json_integer(port_index(r)));
+		arm_emit(s, pair_edge(pair, i), "port", r->name, body);
+	}
 	return 0;
 }
 

@@ -599,7 +599,8 @@ circuit_compile(struct arm_snapshot *s, const struct arm_resource *r)
 	json_t *peering;
 	size_t i;
 
-	if (!circuit_place(s, r, &at))
+	/* Without S-tags (Dot1Q) no edge tells a port's circuits apart yet: no session. */
+	if (!circuit_place(s, r, &at) || !arm_int(r->body, "properties.stag", 0))
 		return 0;
 	for (unsigned side = 0; side < 2; side++) {
 		if (!direct_link_is_on(s, r, side))

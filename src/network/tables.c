@@ -99,11 +99,54 @@ table_answered(struct arm_call *c)
 	return 0;
 }
 
+/* Sessions that the edge does not run (IPv6; a peering held until the provider is ready) are shown as
+ * what they are. */
+static void
+idle_add(struct arm_call *c, json_t *rows, const struct addr *neighbour)
+{
+	char address[ADDR_TEXT];
+	json_t *row;
+	size_t i;
+
+	addr_format(neighbour, address);
+	json_array_foreach(rows, i, row)
+		if (!strcmp(arm_str(row, "neighbor", ""), address))
+			return;
+	json_array_append_new(
+		rows, json_pack("{s:s, s:i, s:I, s:s, s:s}", "neighbor", address, "v", 4, "as",
+				(json_int_t)arm_int(c->element, "properties.peerASN", 0), "upDown",
+				"never", "statePfxRcd", "Idle"));
+}
+
+static int
+summary_answered(struct arm_call *c)
+{
+	static const char *const field[2][2] = {
+		{ "properties.primaryPeerAddressPrefix",
+		  "properties.ipv6PeeringConfig.primaryPeerAddressPrefix" },
+		{ "properties.secondaryPeerAddressPrefix",
+		  "properties.ipv6PeeringConfig.secondaryPeerAddressPrefix" },
+	};
+	int r = table_answered(c);
+	bool side = r == 0 && path_side(c->answers[0].tag) == 1;
+	json_t *rows = r == 0 ? json_copy(json_object_get(c->result, "value")) : NULL;
+	struct link_addresses link;
+	struct err e;
+
+	if (rows && rule_link_prefix(arm_str(c->element, field[side][0], ""), &link, &e) == 0)
+		idle_add(c, rows, &link.customer);
+	if (rows && rule_link_prefix6(arm_str(c->element, field[side][1], ""), &link, &e) == 0)
+		idle_add(c, rows, &link.customer);
+	if (rows)
+		json_object_set_new(c->result, "value", rows);
+	return r;
+}
+
 /* The provider's summary has other names for the same columns. */
 static int
 cross_summary_answered(struct arm_call *c)
 {
-	int r = table_answered(c);
+	int r = summary_answered(c);
 	json_t *rows = json_array(), *row;
 	size_t i;
 
@@ -200,7 +243,7 @@ circuit_stats_answered(struct arm_call *c)
 const struct arm_action circuit_peering_actions[] = {
 	{ .name = "arpTables", .method = ARM_POST, .has_arg = true, .run = ask_arp, .answered = table_answered },
 	{ .name = "routeTables", .method = ARM_POST, .has_arg = true, .run = ask_routes, .answered = table_answered },
-	{ .name = "routeTablesSummary", .method = ARM_POST, .has_arg = true, .run = ask_summary, .answered = table_answered },
+	{ .name = "routeTablesSummary", .method = ARM_POST, .has_arg = true, .run = ask_summary, .answered = summary_answered },
 	{ .name = "stats", .method = ARM_GET, .run = peering_stats_run, .answered = circuit_stats_answered },
 	{ 0 },
 };

@@ -10,6 +10,7 @@
  *   settle                    every node reports what it has, operations end
  *   nodes                     all node objects, checked with the nodes' own parser
  *   changes                   node objects written since the last nodes or changes
+ *   ~changes                  nothing printed: the next changes begin here
  *   answer NODE JSON          answers the node's oldest question
  * ${NAME} is replaced; $C, $O, $P, $F are the subscriptions of customer, other, provider, operator.
  * A JSON body may go on over lines that begin with a blank.
@@ -253,6 +254,7 @@ drop_noise(json_t *j)
 
 	if (json_is_object(j)) {
 		json_object_del(j, "etag");
+		json_object_del(j, "allocationDate"); /* today */
 		json_object_foreach(j, key, v)
 			drop_noise(v);
 	}
@@ -619,6 +621,11 @@ do_line(struct run *t, const char *raw)
 		settle(t);
 	} else if (!strcmp(word, "rewind")) {
 		do_rewind(t, arena_strdup(&t->arena, arg));
+	} else if (!strcmp(word, "~changes")) {
+		size_t before = t->out.n;
+
+		print_nodes(t, true);
+		t->out.n = before;
 	} else if (!strcmp(word, "nodes") || !strcmp(word, "changes")) {
 		print_nodes(t, !strcmp(word, "changes"));
 	} else if (!strcmp(word, "answer")) {
