@@ -127,13 +127,6 @@ answer_error(struct call *c, int status, const char *code, const char *message)
 }
 
 static void
-answer_identity(struct call *c, struct identity_answer a)
-{
-	answer_json(c, a.status, a.body);
-	json_decref(a.body);
-}
-
-static void
 arm_done(void *arg, struct arm_response *resp)
 {
 	struct call *c = arg;
@@ -272,15 +265,68 @@ answer_metrics_if_allowed(struct call *c)
 	}
 }
 
+/* --- paths that are not resources' --------------------------------------------------------------------- */
+
+/* Who answers what. Their bodies are small, and may come from anybody: they look at who sends them
+ * themselves. */
+static const struct other {
+	bool (*is_path)(const char *path);
+	void (*handle)(struct identity *id, const struct identity_request *rq,
+		       struct identity_reply *ret);
+} others[] = {
+	{ identity_is_path, identity_handle },
+	{ identity_is_directory_path, identity_directory },
+};
+
+static const struct other *
+other_find(const char *path)
+{
+	for (size_t i = 0; i < COUNT(others); i++)
+		if (others[i].is_path(path))
+			return &others[i];
+	return NULL;
+}
+
+static bool
+other_path(struct call *c)
+{
+	const struct other *o = other_find(c->path);
+	const struct identity_request rq = {
+		.arena = &c->arena,
+		.method = c->method,
+		.path = c->path,
+		.query = c->req.query,
+		.body = c->req.body,
+		.authorization = c->req.authorization,
+		.cookie = header(c, "Cookie"),
+		.origin = header(c, "Origin"),
+		.if_match = c->req.if_match,
+		.if_none_match = c->req.if_none_match,
+		.remote = c->req.remote,
+		.now_us = utc_now_us(),
+	};
+	struct identity_reply reply;
+
+	if (!o)
+		return false;
+	o->handle(c->s->cfg.identity, &rq, &reply);
+	if (reply.event)
+		log_info("identity %s remote=%s", reply.event, rq.remote);
+	c->status = reply.status;
+	c->type = reply.type;
+	c->text = reply.type && reply.text ? mem_strdup(reply.text) : NULL;
+	c->len = c->text ? strlen(c->text) : 0;
+	c->n_headers = reply.n_headers;
+	memcpy(c->headers, reply.headers, reply.n_headers * sizeof(reply.headers[0]));
+	return true;
+}
+
 /* Paths that need no token here. Returns whether it was one. */
 static bool
 open_path(struct call *c)
 {
-	struct identity *id = c->s->cfg.identity;
 	const char *p = c->path;
-	size_t n;
-	char tenant[64] = "";
-	bool is_post = !strcmp(c->method, "POST"), is_get = !strcmp(c->method, "GET");
+	bool is_get = !strcmp(c->method, "GET");
 
 	while (p[0] == '/' && p[1] == '/')
 		p++;
@@ -302,53 +348,6 @@ open_path(struct call *c)
 	}
 	if (is_get && !strcmp(p, "/metrics")) {
 		answer_metrics_if_allowed(c);
-		return true;
-	}
-	if (is_get && !strcasecmp(p, "/metadata/endpoints")) {
-		answer_identity(c, identity_metadata(id, arm_query(&c->arena, c->req.query,
-								   "api-version")));
-		return true;
-	}
-	if (is_get &&
-	    (!strcasecmp(p, "/discovery/keys") || !strcasecmp(p, "/adfs/discovery/keys"))) {
-		answer_identity(c, identity_jwks(id));
-		return true;
-	}
-	/* /adfs/TAIL, /adfs/TENANT/adfs/TAIL, /TENANT/v2.0/..., /TENANT/oauth2/... */
-	if (!strncasecmp(p, "/adfs/", 6)) {
-		const char *tail = p + 5, *inner = strcasestr(tail + 1, "/adfs/");
-
-		if (inner && (n = (size_t)(inner - tail - 1)) < sizeof(tenant)) {
-			memcpy(tenant, tail + 1, n);
-			tenant[n] = '\0';
-			tail = inner + 5;
-		}
-		if (is_get && !strcasecmp(tail, "/.well-known/openid-configuration")) {
-			answer_identity(c, identity_openid(id, *tenant ? tenant : NULL, true));
-			return true;
-		}
-		if (is_post && !strcasecmp(tail, "/oauth2/token")) {
-			answer_identity(c, identity_token(id, c->req.body ? c->req.body : "",
-							  header(c, "Authorization"),
-							  *tenant ? tenant : NULL));
-			return true;
-		}
-		return false;
-	}
-	n = strcspn(p + 1, "/");
-	if (!n || n >= sizeof(tenant) || n != 36)
-		return false;
-	memcpy(tenant, p + 1, n);
-	tenant[n] = '\0';
-	p += 1 + n;
-	if (is_get && (!strcasecmp(p, "/v2.0/.well-known/openid-configuration") ||
-		       !strcasecmp(p, "/.well-known/openid-configuration"))) {
-		answer_identity(c, identity_openid(id, tenant, false));
-		return true;
-	}
-	if (is_post && (!strcasecmp(p, "/oauth2/v2.0/token") || !strcasecmp(p, "/oauth2/token"))) {
-		answer_identity(c, identity_token(id, c->req.body ? c->req.body : "",
-						  header(c, "Authorization"), tenant));
 		return true;
 	}
 	return false;
@@ -616,7 +615,7 @@ call_run(struct call *c)
 			call_resume(c);
 		return;
 	}
-	if (open_path(c)) {
+	if (open_path(c) || other_path(c)) {
 		call_resume(c);
 		return;
 	}
@@ -785,22 +784,13 @@ bodies_take(struct call *c, size_t n)
 	return ok;
 }
 
-static bool
-ends_with(const char *s, const char *tail)
-{
-	size_t n = strlen(s), k = strlen(tail);
-
-	return n >= k && !strcasecmp(s + n - k, tail);
-}
-
 /* A path where who is not known may send something. */
 static bool
 is_open_form(const struct call *c)
 {
 	if (c->is_agent)
 		return is_enrolment(c);
-	return !strcmp(c->method, "POST") &&
-	       (ends_with(c->path, "/oauth2/token") || ends_with(c->path, "/oauth2/v2.0/token"));
+	return other_find(c->path) != NULL;
 }
 
 static bool

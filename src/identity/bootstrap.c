@@ -1,5 +1,6 @@
 /* The first start: a tenant, subscriptions, and one principal of each kind with its role. Everything
  * is looked up first, so that a second run changes nothing. */
+#include "identity/directory.h"
 #include "identity/internal.h"
 
 static const struct first {
@@ -101,6 +102,15 @@ principal(struct store_tx *tx, struct arena *a, const char *tenant, const struct
 	return r < 0 || !f->role ? r : assign(tx, a, f, p.oid, scope, e);
 }
 
+static int
+tenant_ensure(struct store_tx *tx, struct arena *a, const char *id, struct err *e)
+{
+	struct store_tenant t = { .id = id, .name = "Wayleave", .created_us = utc_now_us() };
+	int r = store_tenant_get(tx, a, id, &t, e);
+
+	return r ? MIN(r, 0) : directory_tenant_put(tx, a, &t, e);
+}
+
 struct boot {
 	struct arena *a;
 	struct identity_bootstrap *ret;
@@ -113,6 +123,8 @@ bootstrap_run(struct store_tx *tx, void *arg, struct err *e)
 	struct identity_bootstrap *v = b->ret;
 	int r = fact(tx, b->a, "tenant", &v->tenant, e);
 
+	if (r == 0)
+		r = tenant_ensure(tx, b->a, v->tenant, e);
 	if (r == 0)
 		r = subscription(tx, b->a, v->tenant, "subscription", "Customer", &v->subscription,
 				 e);

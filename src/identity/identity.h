@@ -17,28 +17,91 @@ void identity_destroy(struct identity *id);
 CLEANUP(identity)
 
 struct arm_auth identity_auth(struct identity *id);
+/* Microsoft.Authorization, Microsoft.Management, Microsoft.Subscription */
 struct arm_extension identity_extension(struct identity *id);
+struct arm_extension identity_management(struct identity *id);
+struct arm_extension identity_subscriptions(struct identity *id);
 
-/* Answers of the endpoints that need no token: an HTTP status and a JSON body (new reference). */
-struct identity_answer {
-	int status;
-	json_t *body;
+/* --- tokens: discovery, OAuth2, OpenID, and the pages where people sign in -------------------------- */
+
+/* One request to a path of these, as it came: the path not decoded. NULL: absent. */
+struct identity_request {
+	struct arena *arena; /* the answer lives there too */
+	const char *method, *path, *query;
+	const char *body; /* a form */
+	const char *authorization, *cookie, *origin;
+	const char *if_match, *if_none_match; /* the directory's paths read these */
+	const char *remote;                   /* address */
+	int64_t now_us;
 };
+#define IDENTITY_MAX_HEADERS 12
+struct identity_reply {
+	int status;
+	const char *type; /* Content-Type; NULL: no body */
+	const char *text;
+	struct arm_header headers[IDENTITY_MAX_HEADERS];
+	size_t n_headers;
+	const char *event; /* for the log: "sign-in refused client=..."; NULL: nothing to say */
+};
+/* Whether identity_handle() answers it. Cheap; may be asked before a body is read, which is never
+ * longer than a form and may come from anybody. */
+bool identity_is_path(const char *path);
+/* May wait for the store and for other issuers. */
+void identity_handle(struct identity *id, const struct identity_request *rq,
+		     struct identity_reply *ret);
+/* Keys are published, used and dropped when their time comes; what is over goes. Every minute or so;
+ * writes only when there is something to write. */
+int identity_tick(struct identity *id, int64_t now_us, struct err *e);
 
-/* POST to oauth2/token: form is application/x-www-form-urlencoded, basic the Authorization header
- * or NULL, tenant from the path or NULL. */
-struct identity_answer identity_token(struct identity *id, const char *form, const char *basic,
-				      const char *tenant);
-/* The document below /adfs (tenant NULL), /adfs/TENANT/adfs, or /TENANT/v2.0 (is_adfs false). */
-struct identity_answer identity_openid(struct identity *id, const char *tenant, bool is_adfs);
-struct identity_answer identity_jwks(struct identity *id);
-/* api_version: of /metadata/endpoints. */
-struct identity_answer identity_metadata(struct identity *id, const char *api_version);
+/* How other issuers are asked: HTTPS alone, no redirects, certificates checked, at most max bytes. */
+struct identity_fetch_call {
+	const char *url;
+	const char *form;   /* POST; NULL: GET */
+	const char *user;   /* "id:secret" for Basic; NULL: none */
+	const char *ca_pem; /* certificates; NULL: the system's */
+	size_t max;
+};
+struct identity_fetch {
+	void *ctx;
+	/* 0, and a text in the arena, only for an answer of 200. */
+	int (*get)(void *ctx, struct arena *a, const struct identity_fetch_call *call,
+		   const char **ret, struct err *e);
+};
+/* The issuer that people sign in through, and those whose workloads may. Texts are borrowed. */
+struct identity_trust {
+	const char *issuer; /* NULL: people sign in by links alone */
+	const char *name;   /* on the button; NULL: the issuer's host */
+	const char *client_id, *client_secret;
+	const char *claim;  /* the one that is a user's name here; NULL: "email" */
+	const char *tenant; /* whose user it is, when no tenant has the name's domain; NULL: none */
+	const char *ca_pem;
+	const char *const *federated; /* issuers that credentials may name, NULL-ended; NULL: any */
+	const char *federated_ca_pem;
+};
+/* Before the first request. */
+void identity_set_trust(struct identity *id, const struct identity_fetch *fetch,
+			const struct identity_trust *trust);
+/* "Wayleave.Identity": signing keys, invitations, redirect URIs of applications. */
+struct arm_extension identity_accounts(struct identity *id);
+
+/* --- the directory: Graph below /v1.0/, SCIM 2.0 below /scim/v2/ ------------------------------------- */
+
+/* Whether identity_directory() answers it. What it needs is a bearer: of ours, or a tenant's SCIM
+ * token; bodies are JSON. */
+bool identity_is_directory_path(const char *path);
+/* A new SCIM token for a tenant, instead of the one there was; known only now. */
+int identity_scim_token(struct store_tx *tx, struct arena *a, const char *tenant, const char **ret,
+			struct err *e);
+/* "Wayleave.Directory": scimToken, of the caller's own tenant. */
+struct arm_extension identity_directory_extension(struct identity *id);
+void identity_directory(struct identity *id, const struct identity_request *rq,
+			struct identity_reply *ret);
 
 #define ROLE_OWNER "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 #define ROLE_CONTRIBUTOR "b24988ac-6180-42a0-ab88-20f7382dd24c"
 #define ROLE_READER "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 #define ROLE_NETWORK_CONTRIBUTOR "4d97b98b-1d4f-4787-a291-c67834d212e7"
+#define ROLE_PROVIDER "5d4a6e0c-1c1e-4d1b-9a51-7d0f9f0a7c11" /* ours */
 #define ROLE_ACCESS_ADMINISTRATOR "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
 
 /* Does a pattern such as "Microsoft.Network" + "/" + "*" cover an action? Case does not matter. */

@@ -2,24 +2,40 @@
 #pragma once
 
 #include "identity/identity.h"
+#include "identity/keys.h"
 #include "store/directory.h"
 
 #include <pthread.h>
 
-#include <cjose/cjose.h>
-
 struct identity {
 	struct store *store;
 	char *base_url;
-	cjose_jwk_t *key;
-	char kid[65];
-	pthread_mutex_t lock; /* cjose counts its references without atomics */
+	pthread_mutex_t lock; /* of what follows */
+	struct keys keys;
+	int64_t keys_read_us, pruned_us;
+	int64_t keys_doubt_us; /* until then the ring in the store may be another */
+	/* set once */
+	char mac_key[44]; /* of cookies and forms */
+	struct limits *limits;
+	struct issuers *issuers;
+	struct identity_fetch fetch;
+	struct identity_trust trust;
+	struct rights_cache *rights; /* rbac.c's; has a lock of its own */
 };
+
+struct rights_cache *rights_cache_create(void);
+void rights_cache_destroy(struct rights_cache *c);
 
 bool rbac_may(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 	      const char *action, const char *scope);
 bool rbac_sees(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 	       const char *sub);
+const char *rbac_through(void *ctx, struct store_tx *tx, struct arena *a,
+			 const struct arm_caller *c, const char *sub);
+int rbac_subscriptions(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
+		       const char *after, size_t limit, struct store_subscription **ret,
+		       size_t *ret_n, struct err *e);
+int rbac_permissions(struct identity *id, struct arm_extension_call *x);
 int rbac_handle(void *ctx, struct arm_extension_call *x);
 
 /* secret.c */

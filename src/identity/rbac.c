@@ -1,116 +1,233 @@
-/* Built-in roles, their permissions, and the Microsoft.Authorization paths. Roles add up; notActions
- * subtract within one role. */
-#include "identity/internal.h"
+/* Who may do what where: deny, unless a role that allows the action is held at the scope or above
+ * it, by the caller or by a group he is in.
+ *
+ * What a principal holds is compiled once and kept as long as the directory's revision stays
+ * (store_directory_rev(): counts every change that could alter it), so that a decision costs one
+ * small read. Only reading transactions fill the cache: what a writing one sees may be rolled back,
+ * and its revision be used again for something else. */
+#include "identity/role.h"
 
-#include "base/mono.h"
+#include "base/map.h"
+#include "base/mem.h"
 
-#include <ctype.h>
 #include <strings.h>
 
-struct role {
-	const char *id, *name, *description;
-	const char *const *actions, *const *not_actions;
+enum { MAX_CACHED = 2048, MAX_GRANTS = 20000 };
+
+struct grant {
+	const char *scope, *via; /* via: the principal assigned */
+	const struct role_rules *rules;
+	const char *role;
+	bool is_mgroup;
 };
 
-#define WORDS(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-
-static const struct role roles[] = {
-	{ ROLE_OWNER, "Owner", "Full access, including the right to assign roles.", WORDS("*"),
-	  WORDS() },
-	{ ROLE_CONTRIBUTOR, "Contributor", "Full access, without the right to assign roles.",
-	  WORDS("*"),
-	  WORDS("Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write",
-		"Microsoft.Authorization/elevateAccess/Action") },
-	{ ROLE_READER, "Reader", "Sees everything, changes nothing.", WORDS("*/read"), WORDS() },
-	{ ROLE_NETWORK_CONTRIBUTOR, "Network Contributor", "Manages networks, not access to them.",
-	  WORDS("Microsoft.Authorization/*/read", "Microsoft.Insights/alertRules/*",
-		"Microsoft.Network/*", "Microsoft.Resources/deployments/*",
-		"Microsoft.Resources/subscriptions/resourceGroups/read"),
-	  WORDS() },
-	{ ROLE_ACCESS_ADMINISTRATOR, "User Access Administrator", "Manages access to resources.",
-	  WORDS("*/read", "Microsoft.Authorization/*"), WORDS() },
+struct rights {
+	struct arena arena;
+	int64_t rev;
+	unsigned n_users; /* under the cache's lock; the cache counts as one */
+	bool is_usable;
+	struct grant *grants;
+	size_t n;
 };
 
-/* --- matching ------------------------------------------------------------------------------------ */
+/* --- compiling ------------------------------------------------------------------------------------- */
 
-bool
-identity_pattern_matches(const char *p, const char *s)
+static int
+grants_add(struct store_tx *tx, struct rights *r, const char *who, struct err *e)
 {
-	const char *star = NULL, *back = NULL;
+	struct store_assignment *list;
+	struct grant *all;
+	size_t n = 0;
+	int bad = store_assignment_of(tx, &r->arena, who, &list, &n, e);
 
-	while (*s) {
-		if (*p == '*') {
-			star = p++;
-			back = s;
-		} else if (tolower((unsigned char)*p) == tolower((unsigned char)*s)) {
-			p++;
-			s++;
-		} else if (star) {
-			p = star + 1;
-			s = ++back;
-		} else {
-			return false;
-		}
+	if (bad < 0 || !n || r->n + n > MAX_GRANTS)
+		return bad;
+	all = NEW_ARRAY(&r->arena, struct grant, r->n + n);
+	if (r->n)
+		memcpy(all, r->grants, r->n * sizeof(*all));
+	for (size_t i = 0; i < n; i++) {
+		struct role role;
+
+		bad = role_get(tx, &r->arena, list[i].role, &role, e);
+		if (bad < 0)
+			return bad;
+		if (bad == 1)
+			all[r->n++] = (struct grant){
+				.scope = list[i].scope,
+				.via = who,
+				.rules = role.rules,
+				.role = list[i].role,
+				.is_mgroup = !strncmp(list[i].scope, MGROUP_PREFIX,
+						      strlen(MGROUP_PREFIX)),
+			};
 	}
-	while (*p == '*')
-		p++;
-	return !*p;
+	r->grants = all;
+	return 0;
 }
 
-static bool
-any_matches(const char *const *patterns, const char *action)
-{
-	for (; *patterns; patterns++)
-		if (identity_pattern_matches(*patterns, action))
-			return true;
-	return false;
-}
-
-static const struct role *
-role_find(const char *id)
-{
-	for (size_t i = 0; i < COUNT(roles); i++)
-		if (!strcasecmp(roles[i].id, id))
-			return &roles[i];
-	return NULL;
-}
-
-static bool
-scope_covers(const char *scope, const char *target)
-{
-	size_t n = strlen(scope);
-
-	if (!strcmp(scope, "/"))
-		return true;
-	return !strncmp(scope, target, n) && (!target[n] || target[n] == '/');
-}
-
-static bool
-principal_is_usable(struct store_tx *tx, struct arena *a, const struct arm_caller *c)
+static int
+compile(struct store_tx *tx, const char *oid, struct rights *r, struct err *e)
 {
 	struct store_principal p;
+	struct store_tenant t;
+	const char **groups;
+	size_t n = 0;
+	int bad = store_principal_get(tx, &r->arena, oid, &p, e);
 
-	return store_principal_get(tx, a, c->oid, &p, NULL) == 1 && !p.is_disabled;
+	if (bad <= 0)
+		return bad;
+	bad = store_tenant_get(tx, &r->arena, p.tenant, &t, e);
+	if (bad < 0)
+		return bad;
+	r->is_usable = !p.is_disabled && !(bad == 1 && t.is_disabled);
+	bad = r->is_usable ? store_group_of(tx, &r->arena, oid, true, &groups, &n, e) : 0;
+	if (bad == 0 && r->is_usable)
+		bad = grants_add(tx, r, oid, e);
+	for (size_t i = 0; i < n && bad == 0; i++)
+		bad = grants_add(tx, r, groups[i], e);
+	return bad;
+}
+
+/* --- keeping --------------------------------------------------------------------------------------- */
+
+struct rights_cache {
+	pthread_mutex_t lock;
+	struct map by_oid; /* -> struct rights * */
+};
+
+struct rights_cache *
+rights_cache_create(void)
+{
+	struct rights_cache *c = mem_alloc(sizeof(*c));
+
+	pthread_mutex_init(&c->lock, NULL);
+	return c;
+}
+
+static void
+rights_unref(struct rights *r)
+{
+	if (--r->n_users)
+		return;
+	arena_reset(&r->arena);
+	free(r);
+}
+
+static void
+cache_empty(struct rights_cache *c)
+{
+	struct map_iter it = { 0 };
+
+	while (map_next(&c->by_oid, &it))
+		rights_unref(it.value);
+	map_fini(&c->by_oid);
+	c->by_oid = (struct map){ 0 };
+}
+
+void
+rights_cache_destroy(struct rights_cache *c)
+{
+	if (!c)
+		return;
+	cache_empty(c);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+static void
+cache_keep(struct rights_cache *c, const char *oid, struct rights *r)
+{
+	struct rights *old;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->by_oid.n >= MAX_CACHED)
+		cache_empty(c);
+	old = map_put_str(&c->by_oid, oid, r);
+	if (old)
+		rights_unref(old);
+	r->n_users++;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* The caller's, to be let go by rights_put(). NULL: the store failed; then nobody may anything. */
+static struct rights *
+rights_take(struct identity *id, struct store_tx *tx, const char *oid)
+{
+	struct rights *r;
+	int64_t rev;
+
+	if (store_directory_rev(tx, &rev, NULL) < 0)
+		return NULL;
+	pthread_mutex_lock(&id->rights->lock);
+	r = map_get_str(&id->rights->by_oid, oid);
+	if (r && r->rev == rev)
+		r->n_users++;
+	else
+		r = NULL;
+	pthread_mutex_unlock(&id->rights->lock);
+	if (r)
+		return r;
+	r = mem_alloc(sizeof(*r));
+	*r = (struct rights){ .rev = rev, .n_users = 1 };
+	if (compile(tx, oid, r, NULL) < 0) {
+		rights_unref(r);
+		return NULL;
+	}
+	if (!store_is_writing(tx))
+		cache_keep(id->rights, oid, r);
+	return r;
+}
+
+static void
+rights_put(struct identity *id, struct rights *r)
+{
+	pthread_mutex_lock(&id->rights->lock);
+	rights_unref(r);
+	pthread_mutex_unlock(&id->rights->lock);
+}
+
+/* --- deciding -------------------------------------------------------------------------------------- */
+
+/* The management groups above a scope, read when the first grant at one asks. */
+struct chain {
+	struct store_tx *tx;
+	struct arena *a;
+	const char *target;
+	const char **above;
+	size_t n;
+	bool is_read;
+};
+
+static bool
+covers(struct chain *c, const struct grant *g)
+{
+	if (scope_covers(g->scope, c->target))
+		return true;
+	if (!g->is_mgroup)
+		return false;
+	if (!c->is_read && scope_above(c->tx, c->a, c->target, &c->above, &c->n, NULL) < 0)
+		c->n = 0;
+	c->is_read = true;
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->above[i], g->scope))
+			return true;
+	return false;
 }
 
 bool
 rbac_may(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 	 const char *action, const char *scope)
 {
-	struct store_assignment *list;
-	size_t n = 0;
+	struct chain chain = { .tx = tx, .a = a, .target = scope };
+	struct rights *r = rights_take(ctx, tx, c->oid);
+	bool may = false;
 
-	if (!principal_is_usable(tx, a, c) ||
-	    store_assignment_of(tx, a, c->oid, &list, &n, NULL) < 0)
+	if (!r)
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		const struct role *r = role_find(list[i].role);
-
-		if (r && scope_covers(list[i].scope, scope) && any_matches(r->actions, action) &&
-		    !any_matches(r->not_actions, action))
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < r->n && !may; i++)
+		may = role_allows(r->grants[i].rules, action) && covers(&chain, &r->grants[i]);
+	rights_put(ctx, r);
+	return may;
 }
 
 bool
@@ -118,19 +235,116 @@ rbac_sees(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_call
 	  const char *sub)
 {
 	const char *scope = arena_printf(a, "/subscriptions/%s", sub);
-	struct store_assignment *list;
-	size_t n = 0;
+	struct chain chain = { .tx = tx, .a = a, .target = scope };
+	struct rights *r = rights_take(ctx, tx, c->oid);
+	bool sees = false;
 
-	if (!principal_is_usable(tx, a, c) ||
-	    store_assignment_of(tx, a, c->oid, &list, &n, NULL) < 0)
+	if (!r)
 		return false;
+	for (size_t i = 0; i < r->n && !sees; i++)
+		sees = covers(&chain, &r->grants[i]) || scope_covers(scope, r->grants[i].scope);
+	rights_put(ctx, r);
+	return sees;
+}
+
+const char *
+rbac_through(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
+	     const char *sub)
+{
+	const char *scope = arena_printf(a, "/subscriptions/%s", sub), *via = NULL;
+	struct chain chain = { .tx = tx, .a = a, .target = scope };
+	struct rights *r = rights_take(ctx, tx, c->oid);
+
+	if (!r)
+		return NULL;
+	for (size_t i = 0; i < r->n && !via; i++)
+		if (covers(&chain, &r->grants[i]) || scope_covers(scope, r->grants[i].scope))
+			via = arena_strdup(a, r->grants[i].via);
+	rights_put(ctx, r);
+	return via;
+}
+
+/* --- which subscriptions ----------------------------------------------------------------------------- */
+
+static int
+by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct store_subscription *)a)->id,
+		      ((const struct store_subscription *)b)->id);
+}
+
+/* Those of other tenants in which something was assigned to the caller: few, and named. */
+static size_t
+foreign(struct store_tx *tx, struct arena *a, const struct rights *r, const struct arm_caller *c,
+	const char *after, struct store_subscription **ret)
+{
+	struct store_subscription *out = NEW_ARRAY(a, struct store_subscription, r->n + 1);
+	size_t n = 0, k = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const char *sub = scope_subscription(a, r->grants[i].scope);
+
+		if (sub && (!after || strcmp(sub, after) > 0) &&
+		    store_subscription_get(tx, a, sub, &out[n], NULL) == 1 &&
+		    strcmp(out[n].tenant, c->tenant) != 0)
+			n++;
+	}
+	qsort(out, n, sizeof(*out), by_id);
 	for (size_t i = 0; i < n; i++)
-		if (scope_covers(list[i].scope, scope) || scope_covers(scope, list[i].scope))
+		if (!k || strcmp(out[k - 1].id, out[i].id) != 0)
+			out[k++] = out[i];
+	*ret = out;
+	return k;
+}
+
+static bool
+sees_any(struct chain *chain, const struct rights *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (covers(chain, &r->grants[i]) || scope_covers(chain->target, r->grants[i].scope))
 			return true;
 	return false;
 }
 
-/* --- role definitions ------------------------------------------------------------------------------ */
+int
+rbac_subscriptions(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
+		   const char *after, size_t limit, struct store_subscription **ret, size_t *ret_n,
+		   struct err *e)
+{
+	struct store_subscription *own, *others,
+		*out = NEW_ARRAY(a, struct store_subscription, limit);
+	struct rights *r = rights_take(ctx, tx, c->oid);
+	size_t n_others, k = 0, n = 0, got;
+	int bad = 0;
+
+	if (!r)
+		return err_set(e, -EAGAIN, "the directory cannot be read");
+	n_others = foreign(tx, a, r, c, after, &others);
+	do {
+		got = 0;
+		bad = store_subscription_list(tx, a, c->tenant, after, 200, &own, &got, e);
+		for (size_t i = 0; i < got && n < limit && bad == 0; i++) {
+			struct chain chain = { .tx = tx,
+					       .a = a,
+					       .target = arena_printf(a, "/subscriptions/%s",
+								      own[i].id) };
+
+			after = own[i].id;
+			while (k < n_others && n < limit && strcmp(others[k].id, after) < 0)
+				out[n++] = others[k++];
+			if (n < limit && sees_any(&chain, r))
+				out[n++] = own[i];
+		}
+	} while (got == 200 && n < limit && bad == 0);
+	while (k < n_others && n < limit && bad == 0)
+		out[n++] = others[k++];
+	rights_put(ctx, r);
+	*ret = out;
+	*ret_n = n;
+	return bad;
+}
+
+/* --- what one may, as asked at a scope ------------------------------------------------------------------- */
 
 static json_t *
 words_json(const char *const *w)
@@ -142,258 +356,22 @@ words_json(const char *const *w)
 	return j;
 }
 
-/* One canonical id whatever the scope of the request: clients compare it as a string. */
-static json_t *
-definition_json(const struct arm_extension_call *x, const struct role *r)
+int
+rbac_permissions(struct identity *id, struct arm_extension_call *x)
 {
-	struct arena *a = x->s->arena;
-	const char *base = x->sub ? arena_printf(a, "/subscriptions/%s", x->sub) : "";
+	struct chain chain = { .tx = x->s->tx, .a = x->s->arena, .target = x->scope };
+	struct rights *r = rights_take(id, x->s->tx, x->s->caller->oid);
+	json_t *value = json_array();
 
-	return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:[s], s:[{s:o, s:o, s:[], s:[]}]}}",
-			 "id",
-			 arena_printf(a, "%s/providers/Microsoft.Authorization/roleDefinitions/%s",
-				      base, r->id),
-			 "name", r->id, "type", "Microsoft.Authorization/roleDefinitions",
-			 "properties", "roleName", r->name, "type", "BuiltInRole", "description",
-			 r->description, "assignableScopes", "/", "permissions", "actions",
-			 words_json(r->actions), "notActions", words_json(r->not_actions),
-			 "dataActions", "notDataActions");
-}
-
-static int
-need(struct arm_extension_call *x, const char *action)
-{
-	return arm_may(x->s, action, x->scope) ? 0 : arm_deny(x->s, action, x->scope);
-}
-
-/* The value in "field eq 'value'" inside a $filter, or NULL. */
-static const char *
-filter_value(const struct arm_extension_call *x, const char *field)
-{
-	const char *f = arm_query(x->s->arena, x->query, "$filter");
-	const char *at = f ? strcasestr(f, field) : NULL, *quote;
-
-	if (!at)
-		return NULL;
-	quote = strchr(at, '\'');
-	return quote ? arena_strndup(x->s->arena, quote + 1, strcspn(quote + 1, "'")) : NULL;
-}
-
-static int
-definitions(struct arm_extension_call *x)
-{
-	const char *want = filter_value(x, "roleName");
-	json_t *value;
-	int r = need(x, "Microsoft.Authorization/roleDefinitions/read");
-
-	if (r < 0)
-		return r;
-	if (x->method != ARM_GET)
-		return arm_refuse(x->s->error, 405, "MethodNotAllowed",
-				  "Role definitions can be read.");
-	if (x->n_seg == 2) {
-		const struct role *one = role_find(x->seg[1]);
-
-		if (!one)
-			return arm_refuse(
-				x->s->error, 404, "RoleDefinitionDoesNotExist",
-				"The specified role definition with ID '%s' does not exist.",
-				x->seg[1]);
-		x->result = definition_json(x, one);
-		return 0;
-	}
-	value = json_array();
-	for (size_t i = 0; i < COUNT(roles); i++)
-		if (!want || !strcasecmp(want, roles[i].name))
-			json_array_append_new(value, definition_json(x, &roles[i]));
+	for (size_t i = 0; r && i < r->n; i++)
+		for (const struct role_rules *u = r->grants[i].rules;
+		     covers(&chain, &r->grants[i]) && u->actions; u++)
+			json_array_append_new(value, json_pack("{s:o, s:o, s:[], s:[]}", "actions",
+							       words_json(u->actions), "notActions",
+							       words_json(u->not_actions),
+							       "dataActions", "notDataActions"));
+	if (r)
+		rights_put(id, r);
 	x->result = json_pack("{s:o}", "value", value);
 	return 0;
-}
-
-static int
-permissions(struct arm_extension_call *x)
-{
-	struct arena *a = x->s->arena;
-	struct store_assignment *list;
-	json_t *value = json_array();
-	size_t n = 0;
-	int r = store_assignment_of(x->s->tx, a, x->s->caller->oid, &list, &n, NULL);
-
-	for (size_t i = 0; i < n && r >= 0; i++) {
-		const struct role *role = role_find(list[i].role);
-
-		if (role && scope_covers(list[i].scope, x->scope))
-			json_array_append_new(
-				value, json_pack("{s:o, s:o}", "actions", words_json(role->actions),
-						 "notActions", words_json(role->not_actions)));
-	}
-	x->result = json_pack("{s:o}", "value", value);
-	return r;
-}
-
-/* --- role assignments --------------------------------------------------------------------------------- */
-
-static json_t *
-assignment_json(const struct store_assignment *s)
-{
-	const char *slash = strrchr(s->id, '/');
-	json_t *body = json_loads(s->body, 0, NULL);
-
-	return json_pack("{s:s, s:s, s:s, s:o}", "id", s->id, "name", slash ? slash + 1 : s->id,
-			 "type", "Microsoft.Authorization/roleAssignments", "properties",
-			 body ? body : json_object());
-}
-
-static int
-assignments_list(struct arm_extension_call *x)
-{
-	struct arena *a = x->s->arena;
-	const char *filter = arm_query(a, x->query, "$filter");
-	const char *who = filter_value(x, "principalId");
-	bool at_scope = filter && strcasestr(filter, "atScope()");
-	struct store_assignment *list;
-	json_t *value = json_array();
-	const char *scope = x->scope;
-	size_t n = 0;
-	int r;
-
-	if (!who)
-		who = filter_value(x, "assignedTo");
-	r = store_assignment_at(x->s->tx, a, scope, !at_scope, 1000, &list, &n, NULL);
-	for (;;) {
-		for (size_t i = 0; i < n && r >= 0; i++)
-			if (!who || !strcasecmp(who, list[i].principal))
-				json_array_append_new(value, assignment_json(&list[i]));
-		if (!strcmp(scope, "/") || r < 0)
-			break;
-		/* what is inherited: every scope above */
-		scope = arena_strndup(a, scope, (size_t)(strrchr(scope, '/') - scope));
-		if (!*scope)
-			scope = "/";
-		r = store_assignment_at(x->s->tx, a, scope, false, 1000, &list, &n, NULL);
-	}
-	x->result = json_pack("{s:o}", "value", value);
-	return r;
-}
-
-static const char *
-last_segment(const char *id)
-{
-	const char *slash = strrchr(id, '/');
-
-	return slash ? slash + 1 : id;
-}
-
-static int
-assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
-{
-	struct arena *a = x->s->arena;
-	const char *role_id = arm_str(x->body, "properties.roleDefinitionId", NULL);
-	const char *who = arm_str(x->body, "properties.principalId", NULL);
-	const struct role *role = role_id ? role_find(last_segment(role_id)) : NULL;
-	struct store_assignment s = { .fold = fold, .id = id, .scope = x->scope }, old;
-	struct store_principal p;
-	struct err e;
-	char now[32];
-	json_t *body;
-	char *text;
-	int r;
-
-	if (!role)
-		return arm_refuse(x->s->error, 400, "RoleDefinitionDoesNotExist",
-				  "The specified role definition '%s' does not exist.",
-				  role_id ? role_id : "");
-	if (!who || store_principal_get(x->s->tx, a, arm_id_fold(a, who) + 1, &p, &e) != 1)
-		return arm_refuse(x->s->error, 400, "PrincipalNotFound",
-				  "Principal '%s' does not exist in the directory.",
-				  who ? who : "");
-	r = store_assignment_get(x->s->tx, a, fold, &old, &e);
-	x->status = r == 1 ? 200 : 201;
-	utc_format(x->s->now_us, now);
-	body = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scope",
-		*x->scope_shown ? x->scope_shown : "/", "roleDefinitionId",
-		arena_printf(a, "%s%s/providers/Microsoft.Authorization/roleDefinitions/%s",
-			     x->sub ? "/subscriptions/" : "", x->sub ? x->sub : "", role->id),
-		"principalId", p.oid, "principalType", p.kind, "createdOn", now, "updatedOn", now,
-		"createdBy", x->s->caller->oid, "updatedBy", x->s->caller->oid);
-	text = json_dumps(body, JSON_COMPACT);
-	s.role = role->id;
-	s.principal = p.oid;
-	s.body = text;
-	r = store_assignment_put(x->s->tx, &s, &e);
-	if (r == 0)
-		x->result = assignment_json(&s);
-	free(text);
-	json_decref(body);
-	return r == -EEXIST ? arm_refuse(x->s->error, 409, "RoleAssignmentExists",
-					 "The role assignment already exists.")
-			    : r;
-}
-
-static bool
-is_guid(const char *s)
-{
-	for (size_t i = 0; i < 36; i++)
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? s[i] != '-'
-							    : !isxdigit((unsigned char)s[i]))
-			return false;
-	return !s[36];
-}
-
-static int
-assignment_one(struct arm_extension_call *x)
-{
-	struct arena *a = x->s->arena;
-	const char *id = arena_printf(a, "%s/providers/Microsoft.Authorization/roleAssignments/%s",
-				      x->scope_shown, x->seg[1]);
-	const char *fold = arm_id_fold(a, id);
-	struct store_assignment s;
-	struct err e;
-	int r;
-
-	if (!is_guid(x->seg[1]))
-		return arm_refuse(x->s->error, 400, "InvalidRoleAssignmentId",
-				  "The role assignment ID '%s' is not valid. It must be a GUID.",
-				  x->seg[1]);
-	r = need(x, x->method == ARM_GET      ? "Microsoft.Authorization/roleAssignments/read"
-		    : x->method == ARM_DELETE ? "Microsoft.Authorization/roleAssignments/delete"
-					      : "Microsoft.Authorization/roleAssignments/write");
-	if (r < 0)
-		return r;
-	if (x->method == ARM_PUT)
-		return assignment_put(x, id, fold);
-	r = store_assignment_get(x->s->tx, a, fold, &s, &e);
-	if (r == 1)
-		x->result = assignment_json(&s);
-	if (x->method == ARM_GET && r == 0)
-		return arm_refuse(x->s->error, 404, "RoleAssignmentNotFound",
-				  "The role assignment '%s' is not found.", x->seg[1]);
-	if (x->method == ARM_DELETE) {
-		x->status = r == 1 ? 200 : 204;
-		return r < 0 ? r : store_assignment_delete(x->s->tx, fold, &e);
-	}
-	return MIN(r, 0);
-}
-
-int
-rbac_handle(void *ctx, struct arm_extension_call *x)
-{
-	const char *what = x->n_seg ? x->seg[0] : "";
-	int r;
-
-	if (!strcasecmp(what, "roleDefinitions") && x->n_seg <= 2)
-		return definitions(x);
-	if (!strcasecmp(what, "permissions") && x->n_seg == 1 && x->method == ARM_GET)
-		return permissions(x);
-	if (!strcasecmp(what, "roleAssignments") && x->n_seg == 2)
-		return assignment_one(x);
-	if (!strcasecmp(what, "roleAssignments") && x->n_seg == 1 && x->method == ARM_GET) {
-		r = need(x, "Microsoft.Authorization/roleAssignments/read");
-		return r < 0 ? r : assignments_list(x);
-	}
-	return arm_refuse(x->s->error, 404, "InvalidResourceType",
-			  "The resource type '%s' could not be found in the namespace "
-			  "'Microsoft.Authorization'.",
-			  what);
 }

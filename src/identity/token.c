@@ -1,61 +1,71 @@
-/* Tokens: the OAuth2 token endpoint (client credentials), RS256 JWTs signed by a key kept in the
- * store, their verification, and what OpenID clients discover. */
-#include "identity/internal.h"
+/* What is signed and what is believed: access tokens and id_tokens (RS256), the check of bearers, and
+ * the identity's own life. */
+#include "identity/oauth.h"
 
 #include "base/mem.h"
 #include "base/mono.h"
 
-#include <openssl/sha.h>
+#include <openssl/hmac.h>
 #include <strings.h>
 
-enum { LIFETIME = 3600, LEEWAY = 300 };
+/* --- life ------------------------------------------------------------------------------------------------ */
 
-/* --- the key --------------------------------------------------------------------------------------- */
-
-struct key_load {
-	struct identity *id;
-};
-
-static void
-kid_set(struct identity *id)
-{
-	cjose_err ce;
-	char *pub = cjose_jwk_to_json(id->key, false, &ce);
-	uint8_t d[SHA256_DIGEST_LENGTH];
-
-	SHA256((const uint8_t *)pub, strlen(pub), d);
-	for (size_t i = 0; i < 16; i++)
-		snprintf(id->kid + i * 2, 3, "%02x", d[i]);
-	free(pub);
-}
-
+/* Another ring, if it can be had. */
 static int
-key_run(struct store_tx *tx, void *arg, struct err *e)
+ring_refresh(struct identity *id, enum keys_wish wish, int64_t now_us, struct err *e)
 {
-	struct identity *id = arg;
-	AUTO_ARENA a = { 0 };
-	cjose_err ce;
-	const void *text;
-	size_t n;
-	char *json;
-	int r = store_secret_get(tx, &a, "identity", "signing-key", &text, &n, e);
+	struct keys fresh, old;
+	int r = keys_load(id->store, wish, now_us / SECOND, &fresh, e);
 
 	if (r < 0)
 		return r;
-	if (id->key)
-		cjose_jwk_release(id->key);
+	pthread_mutex_lock(&id->lock);
+	old = id->keys;
+	id->keys = fresh;
+	id->keys_read_us = now_us;
+	pthread_mutex_unlock(&id->lock);
+	keys_fini(&old);
+	return 0;
+}
+
+/* Somebody may just have rotated the keys: looked at before each use for a while. */
+static void
+ring_if_in_doubt(struct identity *id, int64_t now_us)
+{
+	bool doubts;
+
+	pthread_mutex_lock(&id->lock);
+	doubts = now_us < id->keys_doubt_us;
+	pthread_mutex_unlock(&id->lock);
+	if (doubts)
+		ring_refresh(id, KEYS_ON_TIME, now_us, NULL);
+}
+
+void
+identity_doubt_keys(struct identity *id, int64_t now_us)
+{
+	pthread_mutex_lock(&id->lock);
+	id->keys_doubt_us = now_us + 3 * SECOND;
+	pthread_mutex_unlock(&id->lock);
+}
+
+static int
+mac_key_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct identity *id = arg;
+	AUTO_ARENA a = { 0 };
+	const void *text;
+	size_t n = 0;
+	int r = store_secret_get(tx, &a, "identity", "mac-key", &text, &n, e);
+
+	if (r < 0)
+		return r;
 	if (r == 1) {
-		id->key = cjose_jwk_import(text, n, &ce);
-		return id->key ? 0 : err_set(e, -EBADMSG, "signing key: %s", ce.message);
+		snprintf(id->mac_key, sizeof(id->mac_key), "%s", (const char *)text);
+		return 0;
 	}
-	id->key = cjose_jwk_create_RSA_random(2048, NULL, 0, &ce);
-	json = id->key ? cjose_jwk_to_json(id->key, true, &ce) : NULL;
-	if (!json)
-		return err_set(e, -EIO, "signing key: %s", ce.message);
-	r = store_secret_put(tx, "identity", "signing-key", json, strlen(json), e);
-	mem_wipe(json, strlen(json));
-	free(json);
-	return r;
+	secret_make(id->mac_key);
+	return store_secret_put(tx, "identity", "mac-key", id->mac_key, strlen(id->mac_key), e);
 }
 
 int
@@ -66,11 +76,14 @@ identity_open(struct store *s, const char *base_url, struct identity **ret, stru
 
 	id->store = s;
 	id->base_url = mem_strdup(base_url);
+	id->limits = limits_create();
 	pthread_mutex_init(&id->lock, NULL);
-	r = store_write(s, key_run, id, e);
+	id->rights = rights_cache_create();
+	r = store_write(s, mac_key_run, id, e);
+	if (r == 0)
+		r = ring_refresh(id, KEYS_ON_TIME, utc_now_us(), e);
 	if (r < 0)
 		return err_wrap(e, r, "identity");
-	kid_set(id);
 	*ret = TAKE(id);
 	return 0;
 }
@@ -80,62 +93,181 @@ identity_destroy(struct identity *id)
 {
 	if (!id)
 		return;
-	if (id->key)
-		cjose_jwk_release(id->key);
+	keys_fini(&id->keys);
+	limits_destroy(id->limits);
+	issuers_destroy(id->issuers);
 	pthread_mutex_destroy(&id->lock);
+	rights_cache_destroy(id->rights);
+	mem_wipe(id->mac_key, sizeof(id->mac_key));
 	free(id->base_url);
 	free(id);
 }
 
-/* --- signing and checking ----------------------------------------------------------------------------- */
+void
+identity_set_trust(struct identity *id, const struct identity_fetch *fetch,
+		   const struct identity_trust *trust)
+{
+	id->fetch = *fetch;
+	id->trust = *trust;
+}
+
+static int
+prune_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	return store_ticket_prune(tx, *(const int64_t *)arg, 1000, e);
+}
+
+int
+identity_tick(struct identity *id, int64_t now_us, struct err *e)
+{
+	int r = ring_refresh(id, KEYS_ON_TIME, now_us, e);
+
+	if (r < 0 || now_us - id->pruned_us < 600 * SECOND)
+		return r;
+	id->pruned_us = now_us;
+	return store_write(id->store, prune_run, &now_us, e);
+}
+
+struct arm_extension
+identity_extension(struct identity *id)
+{
+	return (struct arm_extension){ "Microsoft.Authorization", "2015-07-01", id, rbac_handle };
+}
+
+struct arm_extension
+identity_accounts(struct identity *id)
+{
+	return (struct arm_extension){ "Wayleave.Identity", "2026-01-01", id, accounts_handle };
+}
+
+const char *
+identity_mac(const struct identity *id, struct arena *a, const char *purpose, const char *text)
+{
+	const char *all = arena_printf(a, "%s:%s", purpose, text);
+	uint8_t d[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	HMAC(EVP_sha256(), id->mac_key, (int)strlen(id->mac_key), (const uint8_t *)all, strlen(all),
+	     d, &n);
+	return base64url(a, d, n);
+}
+
+/* --- signing ----------------------------------------------------------------------------------------------- */
 
 static char *
-sign(struct identity *id, const json_t *claims)
+sign(struct identity *id, json_t *claims, int64_t now_s)
 {
-	cjose_err ce;
-	AUTO_FREE char *text = json_dumps(claims, JSON_COMPACT);
-	cjose_header_t *h = cjose_header_new(&ce);
-	cjose_jws_t *jws = NULL;
-	const char *out = NULL;
-	char *ret = NULL;
+	const struct keys_one *one;
+	EVP_PKEY *key;
+	char kid[sizeof(one->kid)], *text;
 
+	ring_if_in_doubt(id, now_s * SECOND);
 	pthread_mutex_lock(&id->lock);
-	if (h && cjose_header_set(h, CJOSE_HDR_ALG, CJOSE_HDR_ALG_RS256, &ce) &&
-	    cjose_header_set(h, CJOSE_HDR_KID, id->kid, &ce) &&
-	    cjose_header_set(h, "typ", "JWT", &ce))
-		jws = cjose_jws_sign(id->key, h, (const uint8_t *)text, strlen(text), &ce);
-	if (jws && cjose_jws_export(jws, &out, &ce))
-		ret = mem_strdup(out);
-	if (jws)
-		cjose_jws_release(jws);
-	if (h)
-		cjose_header_release(h);
+	one = keys_signing(&id->keys, now_s);
+	key = one->key;
+	memcpy(kid, one->kid, sizeof(kid));
+	EVP_PKEY_up_ref(key);
 	pthread_mutex_unlock(&id->lock);
-	return ret;
+	text = jwt_sign(key, kid, claims);
+	EVP_PKEY_free(key);
+	json_decref(claims);
+	return text;
 }
 
-/* The claims of a token with our signature, or NULL. */
+static void
+claim(json_t *claims, const char *name, const char *value)
+{
+	if (value && *value)
+		json_object_set_new(claims, name, json_string(value));
+}
+
 static json_t *
-verify(struct identity *id, const char *token)
+claims_common(const struct call *c, const struct grant *g, const char *audience)
 {
-	cjose_err ce;
-	cjose_jws_t *jws;
-	const char *alg;
-	uint8_t *text = NULL;
-	size_t n = 0;
-	json_t *claims = NULL;
+	const struct store_principal *p = &g->who;
+	char uti[37];
+	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s}", "iss",
+			      call_issuer(c, p->tenant), "aud", audience, "iat",
+			      (json_int_t)c->now_s, "nbf", (json_int_t)c->now_s, "exp",
+			      (json_int_t)c->now_s + TOKEN_LIFE_S, "oid", p->oid, "sub", p->oid,
+			      "tid", p->tenant, "ver", c->route.is_v2 ? "2.0" : "1.0");
 
-	pthread_mutex_lock(&id->lock);
-	jws = cjose_jws_import(token, strlen(token), &ce);
-	alg = jws ? cjose_header_get(cjose_jws_get_protected(jws), CJOSE_HDR_ALG, &ce) : NULL;
-	if (alg && !strcmp(alg, CJOSE_HDR_ALG_RS256) && cjose_jws_verify(jws, id->key, &ce) &&
-	    cjose_jws_get_plaintext(jws, &text, &n, &ce))
-		claims = json_loadb((const char *)text, n, 0, NULL);
-	if (jws)
-		cjose_jws_release(jws);
-	pthread_mutex_unlock(&id->lock);
-	return claims;
+	guid_make(uti);
+	claim(j, "uti", uti);
+	if (!g->auth_us)
+		return j;
+	claim(j, "name", p->name);
+	claim(j, "upn", *p->upn ? p->upn : p->name);
+	claim(j, "preferred_username", *p->upn ? p->upn : p->name);
+	json_object_set_new(j, "auth_time", json_integer(g->auth_us / SECOND));
+	return j;
 }
+
+static char *
+access_token(const struct call *c, const struct grant *g)
+{
+	json_t *j = claims_common(c, g, c->id->base_url);
+
+	claim(j, "appid", g->client_id);
+	claim(j, "azp", g->client_id);
+	claim(j, "idtyp", g->auth_us ? "user" : "app");
+	if (g->auth_us)
+		claim(j, "scp", "user_impersonation");
+	else
+		claim(j, "app_displayname", g->who.name);
+	return sign(c->id, j, c->now_s);
+}
+
+static char *
+id_token(const struct call *c, const struct grant *g)
+{
+	json_t *j = claims_common(c, g, g->client_id);
+
+	claim(j, "nonce", g->nonce);
+	if (scope_has(g->scope, "email") && strchr(g->who.upn, '@'))
+		claim(j, "email", g->who.upn);
+	return sign(c->id, j, c->now_s);
+}
+
+/* What MSAL keeps its accounts under. */
+static const char *
+client_info(struct call *c, const struct store_principal *p)
+{
+	const char *text =
+		arena_printf(c->a, "{\"uid\":\"%s\",\"utid\":\"%s\"}", p->oid, p->tenant);
+
+	return base64url(c->a, text, strlen(text));
+}
+
+void
+token_reply(struct call *c, const struct grant *g)
+{
+	AUTO_FREE char *access = access_token(c, g);
+	AUTO_FREE char *identity = NULL;
+	json_t *j;
+
+	/* The older endpoints have no "openid" to ask with. */
+	if (g->auth_us && (!c->route.is_v2 || scope_has(g->scope, "openid")))
+		identity = id_token(c, g);
+	if (!access)
+		return call_refuse(c, 500, "server_error", 90001, "The token could not be signed.");
+	j = json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", TOKEN_LIFE_S,
+		      "ext_expires_in", TOKEN_LIFE_S, "access_token", access);
+	if (!c->route.is_v2) { /* as texts, that is how these endpoints always said it */
+		json_object_set_new(j, "resource", json_string(c->id->base_url));
+		json_object_set_new(j, "expires_on",
+				    json_sprintf("%lld", (long long)c->now_s + TOKEN_LIFE_S));
+	}
+	if (g->auth_us) {
+		claim(j, "scope", g->scope);
+		claim(j, "id_token", identity);
+		claim(j, "refresh_token", g->refresh);
+		claim(j, "client_info", client_info(c, &g->who));
+	}
+	call_json(c, 200, j);
+}
+
+/* --- bearers ---------------------------------------------------------------------------------------------------- */
 
 static bool
 audience_is_ours(const struct identity *id, const char *aud)
@@ -145,287 +277,214 @@ audience_is_ours(const struct identity *id, const char *aud)
 	return !strncasecmp(aud, id->base_url, n) && (!aud[n] || !strcmp(aud + n, "/"));
 }
 
+/* "https://us/.default", "https://us//.default", "https://us/user_impersonation", "https://us" */
+static bool
+word_is_good(const struct identity *id, const char *word)
+{
+	static const char *const openid[] = { "openid", "profile", "email", "offline_access",
+					      "address" };
+	static const char *const tails[] = { "/.default", "/user_impersonation" };
+	AUTO_ARENA a = { 0 };
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i < COUNT(openid); i++)
+		if (!strcmp(openid[i], word))
+			return true;
+	for (size_t i = 0; i < COUNT(tails); i++) {
+		size_t k = strlen(tails[i]);
+
+		if (n > k && !strcmp(word + n - k, tails[i]))
+			return audience_is_ours(id, arena_strndup(&a, word, n - k));
+	}
+	return audience_is_ours(id, word);
+}
+
+bool
+scope_is_good(const struct identity *id, const char *scope)
+{
+	AUTO_ARENA a = { 0 };
+
+	for (const char *p = scope + strspn(scope, " "); *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (!word_is_good(id, arena_strndup(&a, p, n)))
+			return false;
+		p += n;
+	}
+	return true;
+}
+
+bool
+scope_has(const char *scope, const char *word)
+{
+	size_t k = strlen(word);
+
+	for (const char *p = scope; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (n == k && !strncmp(p, word, n))
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+static EVP_PKEY *
+key_named(struct identity *id, const char *kid, int64_t now_us, bool *ret_is_old)
+{
+	const struct keys_one *one;
+	EVP_PKEY *key = NULL;
+
+	pthread_mutex_lock(&id->lock);
+	one = keys_find(&id->keys, kid, now_us / SECOND);
+	if (one && EVP_PKEY_up_ref(one->key) == 1)
+		key = one->key;
+	*ret_is_old = now_us - id->keys_read_us > SECOND;
+	pthread_mutex_unlock(&id->lock);
+	return key;
+}
+
+static bool
+is_ours(struct identity *id, const struct jwt *t, int64_t now_us)
+{
+	bool is_old, ok;
+	EVP_PKEY *key;
+
+	ring_if_in_doubt(id, now_us);
+	key = key_named(id, t->kid, now_us, &is_old);
+	/* Another controller, or who asked for a rotation, may have made one. */
+	if (!key && is_old && strlen(t->kid) == 43 &&
+	    ring_refresh(id, KEYS_ON_TIME, now_us, NULL) == 0)
+		key = key_named(id, t->kid, now_us, &is_old);
+	ok = key && t->alg == JWT_RS256 && jwt_is_signed_by(t, key);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+static int
+claims_check(struct identity *id, const struct jwt *t, int64_t now_us, struct arm_error *e)
+{
+	switch (jwt_time_check(t, now_us / SECOND, 0)) {
+	case JWT_TIME_LATE:
+		return arm_refuse(
+			e, 401, "ExpiredAuthenticationToken",
+			"The access token expiry UTC time is earlier than the current time.");
+	case JWT_TIME_ABSENT:
+		return arm_refuse(e, 401, "InvalidAuthenticationToken",
+				  "The access token has no expiry.");
+	case JWT_TIME_EARLY: /* clocks of several controllers may differ */
+		if (jwt_time_check(t, now_us / SECOND + CLOCK_LEEWAY_S, 0) == JWT_TIME_EARLY)
+			return arm_refuse(e, 401, "InvalidAuthenticationToken",
+					  "The access token is not valid yet.");
+		break;
+	case JWT_TIME_GOOD:
+		break;
+	}
+	if (!audience_is_ours(id, jwt_text(t, "aud")))
+		return arm_refuse(
+			e, 401, "InvalidAuthenticationTokenAudience",
+			"The access token has been obtained for the wrong audience or resource "
+			"'%s'. It should be '%s'.",
+			jwt_text(t, "aud"), id->base_url);
+	return 0;
+}
+
+json_t *
+token_check(struct identity *id, const char *authorization, int64_t now_us, struct arm_error *e)
+{
+	AUTO_ARENA a = { 0 };
+	struct jwt t;
+	json_t *claims = NULL;
+
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0) {
+		arm_refuse(e, 401, "AuthenticationFailed",
+			   "Authentication failed. The 'Authorization' header is missing or has "
+			   "no bearer token.");
+		return NULL;
+	}
+	authorization += 7 + strspn(authorization + 7, " ");
+	if (jwt_parse(&a, authorization, &t, NULL) < 0 || !is_ours(id, &t, now_us))
+		arm_refuse(e, 401, "InvalidAuthenticationToken",
+			   "The access token is invalid: it is not one of ours.");
+	else if (claims_check(id, &t, now_us, e) == 0)
+		claims = json_incref(t.claims);
+	jwt_fini(&t);
+	return claims;
+}
+
+int
+principal_usable(struct store_tx *tx, struct arena *a, const char *oid, struct store_principal *ret,
+		 struct err *e)
+{
+	struct store_tenant t;
+	int r = store_principal_get(tx, a, oid, ret, e);
+
+	if (r <= 0 || ret->is_disabled)
+		return MIN(r, 0);
+	r = store_tenant_get(tx, a, ret->tenant, &t, e);
+	return r < 0 ? r : r == 0 || !t.is_disabled;
+}
+
+struct holder {
+	struct arena *a;
+	const char *oid;
+	struct store_principal who;
+	bool is_usable;
+};
+
+static int
+holder_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct holder *h = arg;
+	int r = principal_usable(tx, h->a, h->oid, &h->who, e);
+
+	h->is_usable = r == 1;
+	return MIN(r, 0);
+}
+
+/* Nothing of a token outlives its principal: that is looked at for every request. */
+static int
+holder_check(struct identity *id, struct arena *a, const struct arm_caller *c, struct arm_error *e)
+{
+	struct holder h = { .a = a, .oid = c->oid };
+
+	if (store_read(id->store, holder_run, &h, NULL) < 0)
+		return arm_refuse(e, 503, "ServiceUnavailable", "Try again.");
+	if (!h.is_usable)
+		return arm_refuse(e, 401, "InvalidAuthenticationToken",
+				  "The access token's principal '%s' is disabled or was deleted.",
+				  c->oid);
+	if (strcmp(h.who.tenant, c->tenant) != 0)
+		return arm_refuse(e, 401, "InvalidAuthenticationTokenTenant",
+				  "The access token is from the wrong issuer. It must match the "
+				  "tenant '%s' associated with its principal.",
+				  h.who.tenant);
+	return 0;
+}
+
 static int
 authenticate(void *ctx, struct arena *a, const char *authorization, int64_t now_us,
 	     struct arm_caller *ret, struct arm_error *e)
 {
 	struct identity *id = ctx;
-	json_t *claims;
-	int64_t now = now_us / 1000000;
-	int r = 0;
+	json_t *claims = token_check(id, authorization, now_us, e);
+	bool is_user;
 
-	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
-		return arm_refuse(
-			e, 401, "AuthenticationFailed",
-			"Authentication failed. The 'Authorization' header is missing or has "
-			"no bearer token.");
-	authorization += 7 + strspn(authorization + 7, " ");
-	claims = strlen(authorization) < 16384 ? verify(id, authorization) : NULL;
+	*ret = (struct arm_caller){ .oid = "", .app_id = "", .tenant = "", .name = "" };
 	if (!claims)
-		return arm_refuse(e, 401, "InvalidAuthenticationToken",
-				  "The access token is invalid: it is not one of ours.");
-	if (arm_int(claims, "exp", 0) <= now)
-		r = arm_refuse(
-			e, 401, "ExpiredAuthenticationToken",
-			"The access token expiry UTC time is earlier than the current time.");
-	else if (arm_int(claims, "nbf", 0) > now + LEEWAY)
-		r = arm_refuse(e, 401, "InvalidAuthenticationToken",
-			       "The access token is not valid yet.");
-	else if (!audience_is_ours(id, arm_str(claims, "aud", "")))
-		r = arm_refuse(
-			e, 401, "InvalidAuthenticationTokenAudience",
-			"The access token has been obtained for the wrong audience or resource "
-			"'%s'. It should be '%s'.",
-			arm_str(claims, "aud", ""), id->base_url);
-	*ret = (struct arm_caller){
-		.oid = arena_strdup(a, arm_str(claims, "oid", "")),
-		.app_id = arena_strdup(a, arm_str(claims, "appid", "")),
-		.tenant = arena_strdup(a, arm_str(claims, "tid", "")),
-		.name = arena_strdup(a, arm_str(claims, "app_displayname", "")),
-	};
+		return -EBADE;
+	is_user = !strcmp(arm_str(claims, "idtyp", ""), "user");
+	ret->oid = arena_strdup(a, arm_str(claims, "oid", ""));
+	ret->app_id = arena_strdup(a, arm_str(claims, "appid", ""));
+	ret->tenant = arena_strdup(a, arm_str(claims, "tid", ""));
+	ret->name = arena_strdup(a, arm_str(claims, is_user ? "upn" : "app_displayname", ""));
 	json_decref(claims);
-	return r;
+	return holder_check(id, a, ret, e);
 }
 
 struct arm_auth
 identity_auth(struct identity *id)
 {
-	return (struct arm_auth){ id, authenticate, rbac_may, rbac_sees };
-}
-
-struct arm_extension
-identity_extension(struct identity *id)
-{
-	return (struct arm_extension){ "Microsoft.Authorization", "2015-07-01", id, rbac_handle };
-}
-
-/* --- the token endpoint ---------------------------------------------------------------------------------- */
-
-static struct identity_answer
-refuse(int status, const char *error, int number, const char *text)
-{
-	char now[32], trace[37], message[256];
-
-	guid_make(trace);
-	snprintf(message, sizeof(message), "AADSTS%d: %s", number, text);
-	return (struct identity_answer){
-		status,
-		json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s}", "error", error, "error_description",
-			  message, "error_codes", number, "timestamp",
-			  utc_format(utc_now_us(), now), "trace_id", trace, "correlation_id", trace)
-	};
-}
-
-struct login {
-	const char *client_id, *secret, *tenant;
-	struct arena *arena;
-	struct store_principal who;
-	bool is_ok;
-};
-
-static int
-login_run(struct store_tx *tx, void *arg, struct err *e)
-{
-	struct login *l = arg;
-	int r = store_principal_by_client(tx, l->arena, l->client_id, &l->who, e);
-
-	if (r <= 0)
-		return r;
-	r = secret_check(tx, l->arena, l->who.oid, l->secret, utc_now_us(), e);
-	l->is_ok = r == 1 && !l->who.is_disabled &&
-		   (!l->tenant || !strcasecmp(l->tenant, l->who.tenant));
-	return MIN(r, 0);
-}
-
-static struct identity_answer
-token_issue(struct identity *id, const struct store_principal *who)
-{
-	int64_t now = utc_now_us() / 1000000;
-	char issuer[512], uti[37];
-	json_t *claims, *body;
-	char *token;
-
-	guid_make(uti);
-	snprintf(issuer, sizeof(issuer), "%s/%s/v2.0", id->base_url, who->tenant);
-	claims = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
-			   "iss", issuer, "aud", id->base_url, "iat", (json_int_t)now, "nbf",
-			   (json_int_t)now, "exp", (json_int_t)now + LIFETIME, "oid", who->oid,
-			   "sub", who->oid, "appid", who->client_id, "app_displayname", who->name,
-			   "tid", who->tenant, "idtyp", "app", "uti", uti, "ver", "1.0");
-	token = sign(id, claims);
-	json_decref(claims);
-	if (!token)
-		return refuse(500, "server_error", 90001, "The token could not be signed.");
-	body = json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", LIFETIME,
-			 "ext_expires_in", LIFETIME, "access_token", token);
-	free(token);
-	return (struct identity_answer){ 200, body };
-}
-
-static int
-from64(char c)
-{
-	return c >= 'A' && c <= 'Z'   ? c - 'A'
-	       : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	       : c >= '0' && c <= '9' ? c - '0' + 52
-	       : c == '+'             ? 62
-	       : c == '/'             ? 63
-				      : -1;
-}
-
-/* "Basic base64(id:secret)", both form-encoded (RFC 6749 2.3.1). */
-static bool
-basic_parse(struct arena *a, const char *header, const char **ret_id, const char **ret_secret)
-{
-	char *out, *colon;
-	uint32_t acc = 0;
-	int bits = 0;
-	size_t w = 0;
-
-	if (!header || strncasecmp(header, "Basic ", 6) || strlen(header) > 4096)
-		return false;
-	out = arena_alloc(a, strlen(header));
-	for (const char *p = header + 6; from64(*p) >= 0; p++) {
-		acc = acc << 6 | (uint32_t)from64(*p);
-		bits += 6;
-		if (bits >= 8)
-			out[w++] = (char)(acc >> (bits -= 8));
-	}
-	colon = strchr(out, ':');
-	if (!colon)
-		return false;
-	*colon = '\0';
-	*ret_id = arm_query(a, arena_printf(a, "v=%s", out), "v");
-	*ret_secret = arm_query(a, arena_printf(a, "v=%s", colon + 1), "v");
-	return *ret_id && *ret_secret;
-}
-
-static bool
-scope_is_ours(const struct identity *id, struct arena *a, const char *scope)
-{
-	const char *tail = strstr(scope, "/.default");
-
-	return audience_is_ours(id, tail ? arena_strndup(a, scope, (size_t)(tail - scope)) : scope);
-}
-
-struct identity_answer
-identity_token(struct identity *id, const char *form, const char *basic, const char *tenant)
-{
-	AUTO_ARENA a = { 0 };
-	const char *grant = arm_query(&a, form, "grant_type"),
-		   *scope = arm_query(&a, form, "scope");
-	struct login l = { .tenant = tenant, .arena = &a };
-	struct err e;
-	int r;
-
-	if (!scope)
-		scope = arm_query(&a, form, "resource");
-	if (!basic_parse(&a, basic, &l.client_id, &l.secret)) {
-		l.client_id = arm_query(&a, form, "client_id");
-		l.secret = arm_query(&a, form, "client_secret");
-	}
-	if (!grant || !*grant)
-		return refuse(
-			400, "invalid_request", 900144,
-			"The request body must contain the following parameter: 'grant_type'.");
-	if (strcmp(grant, "client_credentials"))
-		return refuse(
-			400, "unsupported_grant_type", 70003,
-			"The app requested an unsupported grant type. Only client_credentials "
-			"is offered.");
-	if (!l.client_id || !*l.client_id)
-		return refuse(
-			400, "invalid_request", 900144,
-			"The request body must contain the following parameter: 'client_id'.");
-	if (!l.secret || !*l.secret)
-		return refuse(401, "invalid_client", 7000216,
-			      "'client_assertion', 'client_secret' or 'request' is required.");
-	if (!scope || !scope_is_ours(id, &a, scope))
-		return refuse(400, "invalid_resource", 500011,
-			      "The resource principal named in scope was not found in the tenant.");
-	l.client_id = arm_id_fold(&a, l.client_id) + 1;
-	r = store_read(id->store, login_run, &l, &e);
-	if (r < 0)
-		return refuse(503, "temporarily_unavailable", 90033,
-			      "A transient error has occurred. Please try again.");
-	/* 401, not 400: clients keep a 400 for a minute. One answer for both, so that ids cannot be
-	 * guessed. */
-	if (!l.is_ok)
-		return refuse(401, "invalid_client", 7000215,
-			      "Invalid client secret provided, or no such application.");
-	return token_issue(id, &l.who);
-}
-
-/* --- discovery ------------------------------------------------------------------------------------------------ */
-
-struct identity_answer
-identity_openid(struct identity *id, const char *tenant, bool is_adfs)
-{
-	AUTO_ARENA a = { 0 };
-	const char *b = id->base_url, *auth;
-	const char *t = is_adfs ? tenant ? arena_printf(&a, "%s/adfs/%s/adfs", b, tenant)
-					 : arena_printf(&a, "%s/adfs", b)
-				: arena_printf(&a, "%s/%s", b, tenant);
-	const char *v = is_adfs ? "" : "/v2.0";
-
-	auth = arena_printf(&a, "%s/oauth2%s", t, v);
-	return (struct identity_answer){
-		200,
-		json_pack(
-			"{s:s, s:s, s:s, s:s, s:s, s:[s,s], s:[s], s:[s], s:[s], s:[s], s:[s,s,s,s,s,s]}",
-			"issuer", arena_printf(&a, "%s%s", t, v), "authorization_endpoint",
-			arena_printf(&a, "%s/authorize", auth), "token_endpoint",
-			arena_printf(&a, "%s/token", auth), "device_authorization_endpoint",
-			arena_printf(&a, "%s/devicecode", auth), "jwks_uri",
-			arena_printf(&a, "%s/discovery/keys", b),
-			"token_endpoint_auth_methods_supported", "client_secret_post",
-			"client_secret_basic", "response_types_supported", "token",
-			"subject_types_supported", "pairwise", "scopes_supported", "openid",
-			"id_token_signing_alg_values_supported", "RS256", "claims_supported", "sub",
-			"iss", "aud", "exp", "oid", "tid")
-	};
-}
-
-struct identity_answer
-identity_jwks(struct identity *id)
-{
-	cjose_err ce;
-	char *text;
-	json_t *key;
-
-	pthread_mutex_lock(&id->lock);
-	text = cjose_jwk_to_json(id->key, false, &ce);
-	pthread_mutex_unlock(&id->lock);
-	key = text ? json_loads(text, 0, NULL) : json_object();
-	free(text);
-	json_object_set_new(key, "kid", json_string(id->kid));
-	json_object_set_new(key, "use", json_string("sig"));
-	json_object_set_new(key, "alg", json_string("RS256"));
-	return (struct identity_answer){ 200, json_pack("{s:[o]}", "keys", key) };
-}
-
-struct identity_answer
-identity_metadata(struct identity *id, const char *api_version)
-{
-	const char *b = id->base_url;
-	char login[512];
-	json_t *one;
-
-	snprintf(login, sizeof(login), "%s/adfs", b);
-	one = json_pack("{s:s, s:s, s:s, s:{s:s, s:[s]}}", "galleryEndpoint", b, "graphEndpoint", b,
-			"portalEndpoint", b, "authentication", "loginEndpoint", login, "audiences",
-			b);
-	if (!api_version || strcmp(api_version, "2019-05-01") < 0)
-		return (struct identity_answer){ 200, one };
-	json_object_set_new(one, "name", json_string("Wayleave"));
-	json_object_set_new(one, "suffixes", json_object());
-	for (const char *const *k =
-		     (const char *const[]){ "resourceManager", "graphAudience", "graph",
-					    "microsoftGraphResourceId", "portal", "gallery", NULL };
-	     *k; k++)
-		json_object_set_new(one, *k, json_string(b));
-	json_object_set_new(json_object_get(one, "authentication"), "tenant", json_string("adfs"));
-	json_object_set_new(json_object_get(one, "authentication"), "identityProvider",
-			    json_string("ADFS"));
-	return (struct identity_answer){ 200, json_pack("[o]", one) };
+	return (struct arm_auth){ id,        authenticate, rbac_may,
+				  rbac_sees, rbac_through, rbac_subscriptions };
 }

@@ -27,6 +27,18 @@
  *                                              started as root; default: the owner of the state
  *                                              directory)
  *   log: info                                  error, warn, info, debug
+ *   signin:                                    people sign in through this OpenID Connect issuer; without
+ *                                              it by links alone (`wayleave user invite`)
+ *     issuer: https://login.example.net        as its discovery document says
+ *     client_id: wayleave                      ours there, with https://NAME:PORT/signin/callback
+ *     client_secret_file: /etc/wayleave/oidc   its first line
+ *     claim: email                             what is a user's name here; sub: the user's external id
+ *     tenant: contoso.example                  whose they are when no tenant has the name's domain
+ *     name: Contoso                            for the button; default: the issuer's host
+ *     ca: /etc/wayleave/login-ca.pem           default: the system's CAs
+ *   federation:                                whose tokens federated credentials may name
+ *     issuers: [https://ci.example.net]        default: any; []: none
+ *     ca: /etc/wayleave/ci-ca.pem              default: the system's CAs
  *
  * LISTEN_FDS (systemd's protocol): descriptors 3... are agents' listeners. NOTIFY_SOCKET: READY=1 when
  * serving. SIGTERM, SIGINT: stop. SIGHUP: read the catalogue (it becomes the next version) and the
@@ -35,9 +47,11 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/fetch.h"
 #include "http/server.h"
 #include "net/addr.h"
 #include "network/network.h"
+#include "partner/partner.h"
 #include "supervise/privilege.h"
 
 #include <fcntl.h>
@@ -52,7 +66,14 @@
 #include <sys/un.h>
 #include <uv.h>
 
-enum { MAX_LIST = 8, FIRST_PORT = 8443, TICK_MS = 200, DAY_MS = 86400000, MAX_CONFIG = 1 << 20 };
+enum {
+	MAX_LIST = 8,
+	FIRST_PORT = 8443,
+	TICK_MS = 200,
+	MINUTE_MS = 60000,
+	DAY_MS = 86400000,
+	MAX_CONFIG = 1 << 20
+};
 
 struct config {
 	struct arena arena;
@@ -60,6 +81,8 @@ struct config {
 	const char *listen[MAX_LIST + 1], *names[MAX_LIST + 1], *agents[MAX_LIST + 1];
 	long port, workers, converge;
 	enum log_level log;
+	struct identity_trust trust;
+	const char *federated[MAX_LIST + 1];
 };
 
 struct controld {
@@ -74,11 +97,11 @@ struct controld {
 	struct err catalogue_error; /* why the files were no use at start */
 	struct pki *pki;
 	struct nodes nodes;
-	struct arm_extension extensions[3];
+	struct arm_extension extensions[12]; /* ended by an empty one */
 	struct arm_engine *engine;
 	struct http_server *server;
 	uv_loop_t loop;
-	uv_timer_t timer, day;
+	uv_timer_t timer, minute, day;
 	uv_signal_t term, intr, hup;
 };
 
@@ -132,6 +155,104 @@ level_read(const char *text, enum log_level *ret, struct err *e)
 	return err_set(e, -EINVAL, "log: '%s' must be error, warn, info or debug", text);
 }
 
+/* A small file of the operator's, as text. */
+static int
+file_read(struct config *c, const char *key, const char *path, const char **ret, struct err *e)
+{
+	char *text = arena_alloc(&c->arena, MAX_CONFIG + 1);
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (!f)
+		return err_errno(e, "%s: open %s", key, path);
+	n = fread(text, 1, MAX_CONFIG, f);
+	fclose(f);
+	text[n] = '\0';
+	*ret = text;
+	return n ? 0 : err_set(e, -EINVAL, "%s: %s is empty", key, path);
+}
+
+static int
+signin_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
+{
+	struct identity_trust *t = &c->trust;
+	const char *text = fy_node_get_scalar0(v);
+	const struct {
+		const char *key, **into;
+	} texts[] = { { "issuer", &t->issuer },
+		      { "client_id", &t->client_id },
+		      { "claim", &t->claim },
+		      { "tenant", &t->tenant },
+		      { "name", &t->name } };
+	int r;
+
+	if (!text)
+		return err_set(e, -EINVAL, "signin.%s: must be a text", key);
+	for (size_t i = 0; i < COUNT(texts); i++)
+		if (!strcmp(texts[i].key, key)) {
+			*texts[i].into = arena_strdup(&c->arena, text);
+			return 0;
+		}
+	if (!strcmp(key, "ca"))
+		return file_read(c, "signin.ca", text, &t->ca_pem, e);
+	if (strcmp(key, "client_secret_file") != 0)
+		return err_set(e, -EINVAL, "signin.%s: is not a key of this configuration", key);
+	r = file_read(c, "signin.client_secret_file", text, &t->client_secret, e);
+	if (r == 0)
+		t->client_secret = arena_strndup(&c->arena, t->client_secret,
+						 strcspn(t->client_secret, "\r\n"));
+	return r;
+}
+
+static int
+federation_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
+{
+	const char *text = fy_node_get_scalar0(v);
+	int r;
+
+	if (!strcmp(key, "issuers")) {
+		r = list_read(c, v, "federation.issuers", c->federated, e);
+		c->trust.federated = c->federated;
+		return r;
+	}
+	if (strcmp(key, "ca") != 0)
+		return err_set(e, -EINVAL, "federation.%s: is not a key of this configuration",
+			       key);
+	if (!text)
+		return err_set(e, -EINVAL, "federation.ca: must be a text");
+	return file_read(c, "federation.ca", text, &c->trust.federated_ca_pem, e);
+}
+
+static int
+mapping_read(struct config *c, const char *key, struct fy_node *n,
+	     int (*each)(struct config *c, const char *key, struct fy_node *v, struct err *e),
+	     struct err *e)
+{
+	void *it = NULL;
+	int r = 0;
+
+	if (!fy_node_is_mapping(n))
+		return err_set(e, -EINVAL, "%s: must be a mapping", key);
+	for (struct fy_node_pair *p; r == 0 && (p = fy_node_mapping_iterate(n, &it));) {
+		const char *name = fy_node_get_scalar0(fy_node_pair_key(p));
+
+		r = name ? each(c, name, fy_node_pair_value(p), e)
+			 : err_set(e, -EINVAL, "%s: a key is not a text", key);
+	}
+	return r;
+}
+
+static int
+trust_check(const struct identity_trust *t, struct err *e)
+{
+	if (!t->issuer)
+		return t->client_id ? err_set(e, -EINVAL, "signin.issuer: is missing") : 0;
+	if (strncmp(t->issuer, "https://", 8) != 0)
+		return err_set(e, -EINVAL, "signin.issuer: '%s' must begin with https://",
+			       t->issuer);
+	return t->client_id ? 0 : err_set(e, -EINVAL, "signin.client_id: is missing");
+}
+
 static int
 key_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
 {
@@ -149,6 +270,10 @@ key_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
 		return list_read(c, v, key, c->names, e);
 	if (!strcmp(key, "agents"))
 		return list_read(c, v, key, c->agents, e);
+	if (!strcmp(key, "signin"))
+		return mapping_read(c, key, v, signin_read, e);
+	if (!strcmp(key, "federation"))
+		return mapping_read(c, key, v, federation_read, e);
 	if (!text)
 		return err_set(e, -EINVAL, "%s: must be a text", key);
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -201,7 +326,7 @@ config_parse(struct config *c, const char *text, struct err *e)
 	fy_document_destroy(doc);
 	if (r == 0 && !c->state)
 		r = err_set(e, -EINVAL, "state: is missing");
-	return r;
+	return r < 0 ? r : trust_check(&c->trust, e);
 }
 
 static int
@@ -580,6 +705,11 @@ engine_start(struct controld *c, struct err *e)
 	c->nodes = (struct nodes){ c->store, c->pki };
 	c->extensions[0] = identity_extension(c->identity);
 	c->extensions[1] = nodes_extension(&c->nodes);
+	c->extensions[2] = identity_accounts(c->identity);
+	c->extensions[3] = identity_management(c->identity);
+	c->extensions[4] = identity_subscriptions(c->identity);
+	c->extensions[5] = identity_directory_extension(c->identity);
+	c->extensions[6] = partner_extension(c->identity);
 	return arm_engine_create(&cfg, &c->engine, e);
 }
 
@@ -626,6 +756,11 @@ parts_start(struct controld *c, bool prints, struct err *e)
 		r = store_start(c, e);
 	if (r == 0)
 		r = identity_open(c->store, c->base_url, &c->identity, e);
+	if (r == 0) {
+		const struct identity_fetch fetch = http_fetch();
+
+		identity_set_trust(c->identity, &fetch, &c->cfg.trust);
+	}
 	if (r == 0)
 		r = engine_start(c, e);
 	if (r == 0)
@@ -688,6 +823,21 @@ certificate_look(struct controld *c)
 }
 
 static void
+identity_look(struct controld *c)
+{
+	struct err e = { 0 };
+
+	if (identity_tick(c->identity, utc_now_us(), &e) < 0)
+		log_error("signing keys stay as they are error=\"%s\"", e.text);
+}
+
+static void
+on_minute(uv_timer_t *t)
+{
+	identity_look(t->data);
+}
+
+static void
 on_day(uv_timer_t *t)
 {
 	certificate_look(t->data);
@@ -714,12 +864,15 @@ loop_run(struct controld *c)
 {
 	uv_loop_init(&c->loop);
 	uv_timer_init(&c->loop, &c->timer);
+	uv_timer_init(&c->loop, &c->minute);
 	uv_timer_init(&c->loop, &c->day);
 	uv_signal_init(&c->loop, &c->hup);
 	uv_signal_init(&c->loop, &c->term);
 	uv_signal_init(&c->loop, &c->intr);
-	c->timer.data = c->day.data = c->term.data = c->intr.data = c->hup.data = c;
+	c->timer.data = c->minute.data = c->day.data = c->term.data = c->intr.data = c->hup.data =
+		c;
 	uv_timer_start(&c->timer, on_tick, TICK_MS, TICK_MS);
+	uv_timer_start(&c->minute, on_minute, MINUTE_MS, MINUTE_MS);
 	uv_timer_start(&c->day, on_day, DAY_MS, DAY_MS);
 	uv_signal_start(&c->hup, on_hangup, SIGHUP);
 	uv_signal_start(&c->term, on_signal, SIGTERM);
@@ -728,6 +881,7 @@ loop_run(struct controld *c)
 	log_info("serving url=%s agents=%zu", c->base_url, c->n_agent_fds);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	uv_close((uv_handle_t *)&c->timer, NULL);
+	uv_close((uv_handle_t *)&c->minute, NULL);
 	uv_close((uv_handle_t *)&c->day, NULL);
 	uv_close((uv_handle_t *)&c->hup, NULL);
 	uv_close((uv_handle_t *)&c->term, NULL);
