@@ -362,6 +362,9 @@ group_delete(struct ctx *c, struct arm_snapshot *s)
 			r = members_delete(c, s, &m);
 		free(m.list);
 	}
+	if (r == 0) /* its history goes with it */
+		r = store_deployment_drop_group(s->tx, fold(c->a, c->path.seg[1]),
+						fold(c->a, c->path.seg[3]), &c->err);
 	return r < 0 ? r : delete_commit(c, s, en);
 }
 

@@ -429,19 +429,37 @@ refusal_json(const struct arm_error *e)
 	return error;
 }
 
+/* A resource's error, of the resource: the field that it names becomes a detail. */
+static json_t *
+detail_of(const json_t *step)
+{
+	const json_t *error = json_object_get(step, "error");
+	json_t *inner = json_array(), *field;
+	json_t *out = json_pack("{s:s, s:s, s:O*}", "code", arm_str(error, "code", "Conflict"),
+				"message", arm_str(error, "message", ""), "target",
+				json_object_get(step, "id"));
+
+	if (json_object_get(error, "target")) {
+		field = json_copy((json_t *)error);
+		json_object_del(field, "details");
+		json_array_append_new(inner, field);
+	}
+	json_array_extend(inner, json_object_get(error, "details"));
+	if (json_array_size(inner))
+		json_object_set(out, "details", inner);
+	json_decref(inner);
+	return out;
+}
+
 static void
 end_failed(struct deployment *d)
 {
-	json_t *details = json_array(), *step, *one;
+	json_t *details = json_array(), *step;
 	size_t i;
 
 	json_array_foreach(steps_of(d), i, step) {
-		if (!state_is(step, "Failed"))
-			continue;
-		one = json_copy(json_object_get(step, "error"));
-		if (!json_object_get(one, "target"))
-			json_object_set(one, "target", json_object_get(step, "id"));
-		json_array_append_new(details, one);
+		if (state_is(step, "Failed"))
+			json_array_append_new(details, detail_of(step));
 	}
 	end(d, "Failed",
 	    json_pack("{s:s, s:s, s:o}", "code", "DeploymentFailed", "message",
