@@ -254,6 +254,16 @@ node_is_live(const struct arm_engine *en, const struct store_node *n, int64_t no
 	return !n->revoked && n->seen_us && now_us - n->seen_us < (int64_t)en->cfg.live_ms * 1000;
 }
 
+bool
+arm_node_is_live(struct arm_snapshot *s, const char *node)
+{
+	struct store_node n = { 0 };
+	struct err e;
+
+	return store_node_seen(s->tx, node, &n.seen_us, &n.revoked, &e) == 1 &&
+	       node_is_live(s->engine, &n, s->now_us);
+}
+
 /* Is there a live node that has not reported what it was given? names: those behind. */
 static bool
 waits_hold(struct arm_engine *en, struct store_tx *tx, struct arena *a, const json_t *waits,

@@ -694,9 +694,11 @@ block_referrer(struct arm_plan *p, const struct arm_referrer *ref, const struct 
 			? arena_printf(s->arena, "%s%s", owner->id, ref->from + strlen(owner->fold))
 			: owner->id;
 
-	if (!t)
+	bool is_part = t && t->flags & ARM_NO_DELETE; /* written and deleted with its parent */
+
+	if (!t || is_part)
 		id = owner->id;
-	if (prop && prop->kind == ARM_REF &&
+	if (!is_part && prop && prop->kind == ARM_REF &&
 	    !(prop->flags & (ARM_REQUIRED | ARM_FIXED | ARM_READ_ONLY)))
 		arm_block_call(p, id, "PUT", id, body_without(s, t, element, word + 1),
 			       "%s '%s' refers to it (%s).", t->name, name, ref->kind);

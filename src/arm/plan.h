@@ -84,6 +84,9 @@ bool arm_may(struct arm_snapshot *s, const char *action, const char *scope);
 /* Refuses with 403 AuthorizationFailed in ARM's words. */
 int arm_deny(struct arm_snapshot *s, const char *action, const char *scope);
 
+/* Has this node been heard of lately? */
+bool arm_node_is_live(struct arm_snapshot *s, const char *node);
+
 /* --- changing --------------------------------------------------------------------------------- */
 
 enum arm_verb { ARM_VERB_CREATE, ARM_VERB_UPDATE, ARM_VERB_TAGS, ARM_VERB_DELETE, ARM_VERB_SETTLE };

@@ -1,6 +1,6 @@
 /* Links: a connection joins a gateway (so a VNet) to a circuit. Who is linked with whom is read
  * from the references between the aggregates; nothing is stored twice. */
-#include "network/types.h"
+#include "network/vnet.h"
 
 const struct arm_resource *
 gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw)
@@ -84,9 +84,7 @@ size_t
 vnet_nics(struct arm_snapshot *s, const char *vnet, const char ***ret)
 {
 	struct arm_referrer *refs;
-	size_t n = arm_referrers(s, vnet, true, "properties.ipConfigurations.properties.subnet",
-				 &refs),
-	       n_nics = 0;
+	size_t n = arm_referrers(s, vnet, true, REF_SUBNET, &refs), n_nics = 0;
 
 	*ret = NEW_ARRAY(s->arena, const char *, n + 1);
 	for (size_t i = 0; i < n; i++) {
@@ -116,19 +114,7 @@ link_recompile(struct arm_plan *p, const char *circuit, const char *vnet)
 size_t
 vnet_prefixes(struct arm_snapshot *s, const struct arm_resource *vnet, struct prefix **ret)
 {
-	const json_t *list = arm_at(vnet->body, "properties.addressSpace.addressPrefixes");
-	size_t n = 0, i;
-	json_t *text;
-
-	*ret = NEW_ARRAY(s->arena, struct prefix, json_array_size(list) + 1);
-	json_array_foreach(list, i, text) {
-		struct err e;
-
-		if (json_is_string(text) &&
-		    rule_vnet_prefix(json_string_value(text), &(*ret)[n], &e) == 0)
-			n++;
-	}
-	return n;
+	return space_read(s->arena, arm_at(vnet->body, "properties.addressSpace"), ret);
 }
 
 uint32_t

@@ -525,10 +525,10 @@ static json_t *
 linked_vnets(struct arm_snapshot *s, const struct arm_resource *circuit, bool is_private)
 {
 	json_t *list = json_array();
-	struct link *links;
+	const struct arm_resource **vnets;
 
-	for (size_t i = 0, n = is_private ? links_of_circuit(s, circuit, &links) : 0; i < n; i++)
-		json_array_append_new(list, json_integer(vnet_number(links[i].vnet)));
+	for (size_t i = 0, n = is_private ? vnets_of_circuit(s, circuit, &vnets) : 0; i < n; i++)
+		json_array_append_new(list, json_integer(vnet_number(vnets[i])));
 	return list;
 }
 

@@ -6,7 +6,7 @@
 #include "network/rules.h"
 
 extern const struct arm_type circuit_type, cross_connection_type, vnet_type, nic_type, gateway_type,
-	connection_type, public_ip_type;
+	connection_type, public_ip_type, nsg_type, route_table_type, local_gateway_type;
 extern const struct arm_type peering_type, authorization_type, subnet_type;
 extern const struct arm_type direct_port_type, port_authorization_type, global_reach_type,
 	peer_connection_type, route_filter_type, route_filter_rule_type, wan_gateway_type;
@@ -35,6 +35,7 @@ int fabric_catalogue_apply(struct arm_plan *p, const json_t *files, bool *ret_is
 #define CLAIM_SERVICE_KEY "service-key"
 #define CLAIM_MAC "nic-mac"
 #define CLAIM_GATEWAY "vnet-gateway" /* VNet -> its ExpressRoute gateway */
+#define CLAIM_VPN_GATEWAY "vnet-vpn-gateway"
 #define CLAIM_LINK "gateway-circuit" /* "gateway circuit" -> connection */
 #define CLAIM_ATTACHMENT "nic-host"  /* NIC -> host */
 #define CLAIM_DIRECT "direct-port"   /* fabric port -> the customer's direct port pair on it */
@@ -43,6 +44,7 @@ int fabric_catalogue_apply(struct arm_plan *p, const json_t *files, bool *ret_is
 /* Kinds of references. */
 #define REF_PEER "properties.peer"
 #define REF_GATEWAY "properties.virtualNetworkGateway1"
+#define REF_GATEWAY_2 "properties.virtualNetworkGateway2"
 #define REF_DIRECT "properties.expressRoutePort" /* circuit -> direct port pair */
 
 /* Id (as created) of who holds a claim; NULL: nobody. */
@@ -64,6 +66,26 @@ json_t *json_reference(const char *id); /* {"id": id} */
 /* Elements of properties.<collection>; NULL (empty) when absent. */
 json_t *collection_of(const json_t *body, const char *name);
 bool text_equal(const char *a, const char *b); /* without case; NULL equals NULL */
+
+/* properties.resourceGuid of the plan's aggregate, if it has none yet. */
+void guid_ensure(struct arm_plan *p);
+
+/* ---- the other side of references (reverse.c) ---- */
+
+/* Id (as created) of the element that refers; NULL: it is going. */
+const char *element_id(struct arm_snapshot *s, const struct arm_referrer *ref);
+/* [{"id"}] of who refers to this by a property; a new reference. */
+json_t *reverse_ids(struct arm_snapshot *s, const char *to, const char *kind);
+/* The first of them; NULL: none. */
+const char *reverse_one(struct arm_snapshot *s, const char *to, const char *kind);
+/* Shows them at path, if there are any. */
+void reverse_show(struct arm_snapshot *s, const char *to, const char *kind, json_t *out,
+		  const char *path);
+
+/* Is this the name of a service tag ("VirtualNetwork", "Storage.westeurope")? (nsg.c) */
+bool service_tag_is_known(const char *text);
+extern const struct arm_action nic_actions[];
+int dns_name_available(struct arm_call *c);
 
 /* ---- circuits (circuit.c, peering.c) ---- */
 
@@ -188,12 +210,15 @@ size_t links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circu
  * or NULL. */
 size_t circuit_n_links(struct arm_snapshot *s, const struct arm_resource *circuit, const char *but);
 size_t links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret);
+/* The virtual networks that a circuit reaches: those linked, and their spokes (spoke.c). */
+size_t vnets_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,
+			const struct arm_resource ***ret);
 const struct arm_resource *gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw);
 /* Folds of the NICs in a VNet. */
 size_t vnet_nics(struct arm_snapshot *s, const char *vnet, const char ***ret);
 /* What shows a link between a circuit and a VNet: circuit, VNet, the VNet's NICs. */
 void link_recompile(struct arm_plan *p, const char *circuit, const char *vnet);
-/* A VNet's prefixes; into the snapshot's arena. */
+/* A VNet's prefixes of both families; into the snapshot's arena. */
 size_t vnet_prefixes(struct arm_snapshot *s, const struct arm_resource *vnet, struct prefix **ret);
 uint32_t vnet_number(const struct arm_resource *vnet);
 

@@ -1,169 +1,52 @@
-/* Microsoft.Network/virtualNetworks and their subnets: an address plan with a fabric number. The
- * plan is checked as a whole at every write; what is in use cannot be taken away. */
-#include "network/peering.h"
-
-/* ---- subnets ---- */
-
-/* The prefix of a subnet's body; false: none or not one. */
-static bool
-subnet_prefix_read(const json_t *subnet, struct prefix *ret)
-{
-	const char *text = arm_str(subnet, "properties.addressPrefix", NULL);
-	struct err e;
-
-	if (!text)
-		text = json_string_value(
-			json_array_get(arm_at(subnet, "properties.addressPrefixes"), 0));
-	return text && rule_vnet_prefix(text, ret, &e) == 0;
-}
-
-static int
-subnet_check(struct arm_plan *p, const char *id, json_t *have, json_t *want)
-{
-	struct prefix now, before;
-	char text[PREFIX_TEXT];
-
-	if (!want)
-		return 0;
-	if (json_array_size(arm_at(want, "properties.addressPrefixes")) > 1)
-		return arm_refuse_at(p->s->error, 400, "InvalidParameter",
-				     "properties.addressPrefixes", "A subnet has one prefix.");
-	if (!subnet_prefix_read(want, &now))
-		return arm_refuse_at(p->s->error, 400, "NetcfgInvalidSubnet",
-				     "properties.addressPrefix",
-				     "Subnet '%s' needs an IPv4 prefix of /2 to /29 without host "
-				     "bits.",
-				     arm_str(want, "name", ""));
-	arm_set(want, "properties.addressPrefix", json_string(prefix_format(&now, text)));
-	arm_set(want, "properties.addressPrefixes", NULL);
-	if (!have || !subnet_prefix_read(have, &before) || prefix_equal(&now, &before))
-		return 0;
-	struct arm_referrer *refs;
-
-	if (arm_referrers(p->s, id, true, NULL, &refs))
-		return arm_refuse_at(p->s->error, 400, "InUsePrefixCannotBeDeleted",
-				     "properties.addressPrefix",
-				     "Subnet '%s' is in use by %s; its prefix cannot change.",
-				     arm_str(want, "name", ""), refs[0].from);
-	return 0;
-}
-
-/* clang-format off */
-static const struct arm_prop subnet_props[] = {
-	{ .name = "addressPrefix", .kind = ARM_STRING },
-	{ .name = "addressPrefixes", .kind = ARM_LIST, .item = ARM_STRING },
-	{ .name = "networkSecurityGroup", .kind = ARM_REF, .ref_type = "Microsoft.Network/networkSecurityGroups",
-	  .join = "Microsoft.Network/networkSecurityGroups/join/action" },
-	{ .name = "routeTable", .kind = ARM_REF, .ref_type = "Microsoft.Network/routeTables",
-	  .join = "Microsoft.Network/routeTables/join/action" },
-	{ .name = "ipConfigurations", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
-	{ .name = "delegations", .kind = ARM_LIST, .item = ARM_ANY, .def = "[]" },
-	{ .name = "privateEndpointNetworkPolicies", .kind = ARM_STRING, .def = "\"Disabled\"" },
-	{ .name = "privateLinkServiceNetworkPolicies", .kind = ARM_STRING, .def = "\"Enabled\"" },
-	{ 0 },
-};
-/* clang-format on */
-
-const struct arm_type subnet_type = {
-	.ns = "Microsoft.Network",
-	.name = "subnets",
-	.props = subnet_props,
-	.in_use_code = "InUseSubnetCannotBeDeleted",
-	.in_use_status = 400,
-	.check = subnet_check,
-};
+/* Microsoft.Network/virtualNetworks: an address plan with a fabric number. The plan is checked as a
+ * whole at every write; what is in use cannot be taken away. Nodes are told of IPv4 only: the data
+ * plane carries no IPv6 yet. */
+#include "network/vnet.h"
 
 /* ---- the address plan ---- */
 
 static int
-space_read(struct arm_plan *p, struct prefix **ret, size_t *ret_n)
+space_check(struct arm_plan *p, struct prefix **ret, size_t *ret_n)
 {
 	const json_t *list = arm_at(p->want->body, "properties.addressSpace.addressPrefixes");
 	struct prefix *v = NEW_ARRAY(p->s->arena, struct prefix, json_array_size(list) + 1);
 	static const char target[] = "properties.addressSpace.addressPrefixes";
-	size_t n = 0, i;
+	size_t n = 0, n_v4 = 0, i;
 	json_t *text;
 	struct err e;
 
 	json_array_foreach(list, i, text) {
-		if (rule_vnet_prefix(json_string_value(text), &v[n], &e) < 0)
+		if (space_prefix(json_string_value(text), &v[n], &e) < 0)
 			return arm_refuse_at(p->s->error, 400, "InvalidAddressPrefixFormat", target,
 					     "%s.", e.text);
 		if (prefix_find_overlap(v, n, &v[n]))
 			return arm_refuse_at(p->s->error, 400, "InvalidAddressPrefixFormat", target,
 					     "'%s' overlaps another prefix of the address space.",
 					     json_string_value(text));
-		n++;
+		n_v4 += v[n++].addr.family == NET_V4;
 	}
-	if (!n)
+	if (!n_v4)
 		return arm_refuse_at(p->s->error, 400, "InvalidParameter", target,
-				     "A virtual network needs at least one address prefix.");
+				     "A virtual network needs at least one IPv4 address prefix.");
 	*ret = v;
 	*ret_n = n;
 	return 0;
 }
 
 static int
-subnets_check(struct arm_plan *p, const struct prefix *space, size_t n_space)
+counts_check(struct arm_plan *p)
 {
-	const json_t *subnets = collection_of(p->want->body, "subnets");
-	size_t n = json_array_size(subnets);
-	struct prefix *v = NEW_ARRAY(p->s->arena, struct prefix, n + 1);
+	const struct catalogue_limits *l = catalogue_limits(network_catalogue(p->s));
+	size_t n_subnets = json_array_size(collection_of(p->want->body, "subnets"));
+	size_t n_peerings = json_array_size(collection_of(p->want->body, "virtualNetworkPeerings"));
 
-	for (size_t i = 0; i < n; i++) {
-		const json_t *subnet = json_array_get(subnets, i);
-		const char *name = arm_str(subnet, "name", "");
-
-		if (!subnet_prefix_read(subnet, &v[i]))
-			return arm_refuse(p->s->error, 400, "NetcfgInvalidSubnet",
-					  "Subnet '%s' has no usable prefix.", name);
-		if (!prefix_find_cover(space, n_space, &v[i]))
-			return arm_refuse(p->s->error, 400, "NetcfgSubnetRangeOutsideVnet",
-					  "Subnet '%s' is not within the address space of virtual "
-					  "network '%s'.",
-					  name, p->want->name);
-		const struct prefix *other = prefix_find_overlap(v, i, &v[i]);
-
-		if (other)
-			return arm_refuse(p->s->error, 400, "NetcfgSubnetRangesOverlap",
-					  "Subnet '%s' overlaps subnet '%s'.", name,
-					  arm_str(json_array_get(subnets, (size_t)(other - v)),
-						  "name", ""));
-	}
-	return 0;
-}
-
-/* The new address space beside what shares circuits with it. */
-static int
-space_check_links(struct arm_plan *p, const struct prefix *space, size_t n_space)
-{
-	struct link *mine, *theirs;
-	size_t n = p->have ? links_of_vnet(p->s, p->have, &mine) : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t m = links_of_circuit(p->s, mine[i].circuit, &theirs);
-		const json_t *peering =
-			arm_child(mine[i].circuit->body, "peerings", PEERING_PRIVATE);
-		int r = peering ? peering_vnet_overlap(p->s, peering, p->want) : 0;
-
-		if (r < 0)
-			return r;
-
-		for (size_t j = 0; j < m; j++) {
-			struct prefix *v;
-			size_t n_v = vnet_prefixes(p->s, theirs[j].vnet, &v);
-
-			if (text_equal(theirs[j].vnet->fold, p->have->fold))
-				continue;
-			for (size_t k = 0; k < n_space; k++)
-				if (prefix_find_overlap(v, n_v, &space[k]))
-					return arm_refuse(p->s->error, 400,
-							  "VnetAddressSpacesOverlap",
-							  "The address space overlaps that of %s, "
-							  "linked to the same circuit %s.",
-							  theirs[j].vnet->id, mine[i].circuit->id);
-		}
-	}
+	if (n_subnets > l->subnets_per_vnet)
+		return arm_refuse(p->s->error, 400, "SubnetCountLimitReached",
+				  "A virtual network has at most %u subnets.", l->subnets_per_vnet);
+	if (n_peerings > l->vnet_peerings_per_vnet)
+		return arm_refuse(p->s->error, 400, "VnetPeeringCountLimitReached",
+				  "A virtual network has at most %u peerings.",
+				  l->vnet_peerings_per_vnet);
 	return 0;
 }
 
@@ -184,21 +67,47 @@ vnet_number_ensure(struct arm_plan *p)
 	return 0;
 }
 
+/* What its prefixes carry on private peerings: the cloud's AS and 20000 to 49999. */
+static int
+community_check(struct arm_plan *p)
+{
+	static const char path[] = "properties.bgpCommunities.virtualNetworkCommunity";
+	uint32_t cloud = catalogue_limits(network_catalogue(p->s))->cloud_asn;
+	const char *text = arm_str(p->want->body, path, "");
+	unsigned as, value;
+	int n = 0;
+
+	if (!*text || (sscanf(text, "%5u:%5u%n", &as, &value, &n) == 2 && !text[n] && as == cloud &&
+		       value >= 20000 && value <= 49999))
+		return 0;
+	return arm_refuse_at(p->s->error, 400, "InvalidParameter", path,
+			     "'%s' is not a community from %u:20000 to %u:49999.", text, cloud,
+			     cloud);
+}
+
 static int
 vnet_plan(struct arm_plan *p)
 {
 	struct prefix *space;
 	size_t n_space;
 
+	if (p->verb == ARM_VERB_DELETE)
+		return vnet_peerings_plan(p);
 	if (p->verb != ARM_VERB_CREATE && p->verb != ARM_VERB_UPDATE)
 		return 0;
-	int r = space_read(p, &space, &n_space);
+	int r = space_check(p, &space, &n_space);
 
+	if (r == 0)
+		r = counts_check(p);
+	if (r == 0)
+		r = community_check(p);
 	if (r == 0)
 		r = subnets_check(p, space, n_space);
 	if (r == 0)
-		r = space_check_links(p, space, n_space);
-	return r < 0 ? r : vnet_number_ensure(p);
+		r = vnet_number_ensure(p);
+	if (r == 0)
+		r = vnet_peerings_plan(p);
+	return r == 0 && p->have ? vnet_reach_check(p, p->want) : r;
 }
 
 /* ---- reading ---- */
@@ -225,8 +134,7 @@ static json_t *
 subnet_configs(struct arm_snapshot *s, const char *subnet)
 {
 	struct arm_referrer *refs;
-	size_t n = arm_referrers(s, subnet, false, "properties.ipConfigurations.properties.subnet",
-				 &refs);
+	size_t n = arm_referrers(s, subnet, false, REF_SUBNET, &refs);
 	json_t *list = json_array();
 	const char *last = NULL;
 
@@ -246,7 +154,17 @@ vnet_view(struct arm_snapshot *s, const struct arm_resource *r, json_t *out)
 	json_t *subnet;
 	size_t i;
 
-	arm_set(out, "properties.virtualNetworkPeerings", json_array());
+	const char *community =
+		arm_str(out, "properties.bgpCommunities.virtualNetworkCommunity", "");
+	const struct catalogue *cat = network_catalogue(s);
+	const struct catalogue_region *region =
+		catalogue_region(cat, arm_str(r->body, "location", ""));
+
+	vnet_peerings_view(s, r, out);
+	if (*community && region)
+		arm_set(out, "properties.bgpCommunities.regionalCommunity",
+			json_textf("%u:%u", catalogue_limits(cat)->cloud_asn,
+				   catalogue_private_community(cat, region)));
 	json_array_foreach(collection_of(out, "subnets"), i, subnet) {
 		json_t *list = subnet_configs(s, arena_printf(s->arena, "%s/subnets/%s", r->id,
 							      arm_str(subnet, "name", "")));
@@ -287,21 +205,43 @@ nodes_add(struct nodes *l, const char *name)
 }
 
 static json_t *
-vnet_body(const struct arm_resource *r)
+prefix_json(const struct prefix *p)
+{
+	char text[PREFIX_TEXT];
+
+	return json_string(prefix_format(p, text));
+}
+
+static json_t *
+space_v4(struct arm_snapshot *s, const struct arm_resource *r)
+{
+	json_t *list = json_array();
+	struct prefix *v;
+
+	for (size_t i = 0, n = vnet_prefixes(s, r, &v); i < n; i++)
+		if (v[i].addr.family == NET_V4)
+			json_array_append_new(list, prefix_json(&v[i]));
+	return list;
+}
+
+static json_t *
+vnet_body(struct arm_snapshot *s, const struct arm_resource *r)
 {
 	json_t *subnets = json_array(), *subnet;
+	struct prefix *v;
 	size_t i;
 
 	json_array_foreach(collection_of(r->body, "subnets"), i, subnet)
-		json_array_append_new(subnets,
-				      json_pack("{s:s, s:s}", "name", arm_str(subnet, "name", ""),
-						"prefix",
-						arm_str(subnet, "properties.addressPrefix", "")));
-	return json_pack("{s:I, s:I, s:O, s:o, s:s}", "number", (json_int_t)vnet_number(r),
+		for (size_t k = 0, n = subnet_prefixes(s->arena, subnet, &v); k < n; k++)
+			if (v[k].addr.family == NET_V4)
+				json_array_append_new(subnets,
+						      json_pack("{s:s, s:o}", "name",
+								arm_str(subnet, "name", ""),
+								"prefix", prefix_json(&v[k])));
+	return json_pack("{s:I, s:I, s:o, s:o, s:s}", "number", (json_int_t)vnet_number(r),
 			 "generation", (json_int_t)arm_int(r->hidden, "generation", 0),
-			 "addressPrefixes",
-			 arm_at(r->body, "properties.addressSpace.addressPrefixes"), "subnets",
-			 subnets, "resourceId", r->id);
+			 "addressPrefixes", space_v4(s, r), "subnets", subnets, "resourceId",
+			 r->id);
 }
 
 static json_t *
@@ -329,7 +269,7 @@ static int
 vnet_compile(struct arm_snapshot *s, const struct arm_resource *r)
 {
 	struct link *links;
-	size_t n_links = links_of_vnet(s, r, &links);
+	size_t n_links = links_reaching(s, r, &links);
 	struct nodes edges = { .arena = s->arena }, hosts = { .arena = s->arena };
 	const char *key = arm_str(r->body, "properties.resourceGuid", "");
 	const char **nics;
@@ -350,9 +290,9 @@ vnet_compile(struct arm_snapshot *s, const struct arm_resource *r)
 			nodes_add(&hosts, host->name);
 	}
 	for (size_t i = 0; i < edges.n; i++)
-		arm_emit(s, edges.v[i], "vnet", key, vnet_body(r));
+		arm_emit(s, edges.v[i], "vnet", key, vnet_body(s, r));
 	for (size_t i = 0; i < hosts.n; i++) {
-		json_t *body = vnet_body(r);
+		json_t *body = vnet_body(s, r);
 
 		json_object_set_new(body, "connections", vnet_connections(links, n_links));
 		arm_emit(s, hosts.v[i], "vnet", key, body);
@@ -362,28 +302,54 @@ vnet_compile(struct arm_snapshot *s, const struct arm_resource *r)
 
 /* ---- the table ---- */
 
+static int
+dns_server_check(const char *text, struct err *e)
+{
+	struct addr a;
+
+	return addr_parse(text, &a, NULL) == 0 ? 0 : err_set(e, -EINVAL, "must be an IP address");
+}
+
 /* clang-format off */
 static const struct arm_prop vnet_props[] = {
 	{ .name = "addressSpace", .kind = ARM_OBJECT, .flags = ARM_REQUIRED,
 	  .props = (const struct arm_prop[]){
 		{ .name = "addressPrefixes", .kind = ARM_LIST, .item = ARM_STRING, .flags = ARM_REQUIRED,
 		  .max = 1000 },
+		{ .name = "ipamPoolPrefixAllocations", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
 		{ 0 } } },
 	{ .name = "dhcpOptions", .kind = ARM_OBJECT,
 	  .props = (const struct arm_prop[]){
-		{ .name = "dnsServers", .kind = ARM_LIST, .item = ARM_STRING, .max = 20 },
+		{ .name = "dnsServers", .kind = ARM_LIST, .item = ARM_STRING, .max = 20, .check = dns_server_check },
 		{ 0 } } },
 	{ .name = "flowTimeoutInMinutes", .kind = ARM_INT, .min = 4, .max = 30 },
-	{ .name = "subnets", .kind = ARM_CHILDREN, .child = &subnet_type, .def = "[]", .max = 3000 },
-	{ .name = "virtualNetworkPeerings", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
+	{ .name = "subnets", .kind = ARM_CHILDREN, .child = &subnet_type, .def = "[]" },
+	{ .name = "virtualNetworkPeerings", .kind = ARM_CHILDREN, .child = &vnet_peering_type, .def = "[]" },
 	{ .name = "enableDdosProtection", .kind = ARM_BOOL, .def = "false" },
 	{ .name = "enableVmProtection", .kind = ARM_BOOL, .def = "false" },
+	{ .name = "ddosProtectionPlan", .kind = ARM_REF, .ref_type = "Microsoft.Network/ddosProtectionPlans" },
+	{ .name = "bgpCommunities", .kind = ARM_OBJECT,
+	  .props = (const struct arm_prop[]){
+		{ .name = "virtualNetworkCommunity", .kind = ARM_STRING, .flags = ARM_REQUIRED },
+		{ .name = "regionalCommunity", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
+		{ 0 } } },
+	{ .name = "encryption", .kind = ARM_OBJECT,
+	  .props = (const struct arm_prop[]){
+		{ .name = "enabled", .kind = ARM_BOOL, .flags = ARM_REQUIRED },
+		{ .name = "enforcement", .kind = ARM_STRING,
+		  .words = (const char *const[]){ "DropUnencrypted", "AllowUnencrypted", NULL } },
+		{ 0 } } },
+	{ .name = "ipAllocations", .kind = ARM_LIST, .item = ARM_REF, .max = 100,
+	  .ref_type = "Microsoft.Network/IpAllocations" },
+	{ .name = "flowLogs", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
+	{ .name = "privateEndpointVNetPolicies", .kind = ARM_STRING,
+	  .words = (const char *const[]){ "Disabled", "Basic", NULL }, .def = "\"Disabled\"" },
 	{ .name = "resourceGuid", .kind = ARM_STRING, .flags = ARM_READ_ONLY },
 	{ 0 },
 };
 /* clang-format on */
 
-static const struct arm_type *const vnet_children[] = { &subnet_type, NULL };
+static const struct arm_type *const vnet_children[] = { &subnet_type, &vnet_peering_type, NULL };
 
 const struct arm_type vnet_type = {
 	.ns = "Microsoft.Network",
@@ -391,6 +357,7 @@ const struct arm_type vnet_type = {
 	.flags = ARM_TRACKED,
 	.props = vnet_props,
 	.children = vnet_children,
+	.actions = vnet_actions,
 	.in_use_code = "InUseSubnetCannotBeDeleted",
 	.in_use_status = 400,
 	.plan = vnet_plan,

@@ -61,6 +61,22 @@ store_node_get(struct store_tx *tx, struct arena *a, const char *name, struct st
 }
 
 int
+store_node_seen(struct store_tx *tx, const char *name, int64_t *ret_seen_us, bool *ret_revoked,
+		struct err *e)
+{
+	sqlite3_stmt *st =
+		sql_query(tx, e, "SELECT seen_us, revoked FROM node WHERE name=?", "t", name);
+	int r = sql_step(tx, st, e);
+
+	if (r <= 0)
+		return r;
+	*ret_seen_us = sqlite3_column_int64(st, 0);
+	*ret_revoked = sqlite3_column_int(st, 1) != 0;
+	sql_finish(tx, st);
+	return 1;
+}
+
+int
 store_node_by_cert(struct store_tx *tx, struct arena *a, const char *cert, struct store_node *ret,
 		   struct err *e)
 {

@@ -282,6 +282,9 @@ struct store_node {
 int store_node_put(struct store_tx *tx, const struct store_node *n, struct err *e);
 int store_node_get(struct store_tx *tx, struct arena *a, const char *name, struct store_node *ret,
 		   struct err *e);
+/* Only whether it is let in and when it was seen last: a report may be large. 1: there is one. */
+int store_node_seen(struct store_tx *tx, const char *name, int64_t *ret_seen_us, bool *ret_revoked,
+		    struct err *e);
 /* By its current certificate, or the one before. */
 int store_node_by_cert(struct store_tx *tx, struct arena *a, const char *cert,
 		       struct store_node *ret, struct err *e);
