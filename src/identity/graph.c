@@ -631,7 +631,7 @@ static int
 members(struct rest *c, const struct store_principal *g)
 {
 	const char *after = arm_query(c->a, c->rq->query ? c->rq->query : "", "$skiptoken");
-	const char *ref = arm_str(c->body, "@odata.id", ""), **ids;
+	const char *ref = json_string_value(json_object_get(c->body, "@odata.id")), **ids;
 	bool is_ref = c->n_seg > 3 && same(c->seg[c->n_seg - 1], "$ref");
 	struct store_principal m;
 	size_t n = 0;
@@ -658,11 +658,12 @@ members(struct rest *c, const struct store_principal *g)
 		return store_member_drop(c->tx, g->oid, arm_id_fold(c->a, c->seg[3]) + 1, NULL);
 	if (!rest_is(c, "POST") || c->n_seg != 4)
 		return arm_refuse(&c->error, 405, "MethodNotAllowed", "This cannot be done here.");
-	r = directory_principal(c->tx, c->a, c->tenant, NULL, last_segment(ref), &m, NULL);
+	ref = last_segment(ref ? ref : "");
+	r = directory_principal(c->tx, c->a, c->tenant, NULL, ref, &m, NULL);
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return missing(c, last_segment(ref));
+		return missing(c, ref);
 	if (!strcmp(m.oid, g->oid))
 		return bad(c, "@odata.id", "a group cannot be its own member");
 	return store_member_add(c->tx, g->oid, m.oid, NULL);
