@@ -252,6 +252,166 @@ macs_are_local_and_distinct(void **state)
 	assert_string_equal(mac_format(&m, t), "02:57:4c:01:02:03");
 }
 
+static void
+an_ipv6_link_is_a_126(void **state)
+{
+	struct link_addresses l;
+	struct err e;
+	char t[ADDR_TEXT];
+
+	assert_int_equal(rule_link_prefix6("2001:db8::4/126", &l, &e), 0);
+	assert_string_equal(addr_format(&l.customer, t), "2001:db8::5");
+	assert_string_equal(addr_format(&l.edge, t), "2001:db8::6");
+	static const char *const bad[] = { "2001:db8::/125", "2001:db8::1/126",
+					   "fe80::/126",     "ff02::/126",
+					   "::/126",         "::ffff:10.0.0.0/126",
+					   "10.0.0.0/30",    "" };
+
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_int_equal(rule_link_prefix6(bad[i], &l, &e), -EINVAL);
+}
+
+static void
+what_is_announced_is_public(void **state)
+{
+	/* clang-format off */
+	static const struct { const char *text; int r; } cases[] = {
+		{ "198.51.100.0/24", 0 },     { "2001:db8::/32", 0 },    { "8.8.8.8/32", 0 },
+		{ "10.0.0.0/8", -EINVAL },    { "9.0.0.0/7", -EINVAL },  { "172.31.255.0/24", -EINVAL },
+		{ "172.32.0.0/16", 0 },       { "192.168.1.0/24", -EINVAL }, { "100.64.0.0/10", -EINVAL },
+		{ "100.128.0.0/16", 0 },      { "fd00::/64", -EINVAL },  { "0.0.0.0/0", -EINVAL },
+		{ "::/0", -EINVAL },          { "224.0.0.0/4", -EINVAL }, { "198.51.100.1/24", -EINVAL },
+		{ "text", -EINVAL },          { "", -EINVAL },
+	};
+	/* clang-format on */
+	struct prefix p;
+	struct err e;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(rule_advertised_prefix(cases[i].text, &p, &e), cases[i].r);
+}
+
+static void
+global_reach_takes_a_29_or_a_125(void **state)
+{
+	/* clang-format off */
+	static const struct { const char *text; uint8_t family; int r; } cases[] = {
+		{ "10.0.0.0/29", NET_V4, 0 },       { "10.0.0.0/30", NET_V4, -EINVAL },
+		{ "10.0.0.4/29", NET_V4, -EINVAL }, { "127.0.0.0/29", NET_V4, -EINVAL },
+		{ "fd00::/125", NET_V6, 0 },        { "fd00::/126", NET_V6, -EINVAL },
+		{ "10.0.0.0/29", NET_V6, -EINVAL }, { "fd00::/125", NET_V4, -EINVAL },
+	};
+	/* clang-format on */
+	struct prefix p;
+	struct err e;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(rule_reach_prefix(cases[i].text, cases[i].family, &p, &e),
+				 cases[i].r);
+}
+
+static void
+communities_are_the_clouds(void **state)
+{
+	static const char *const bad[] = { "",
+					   "12076",
+					   "12076:",
+					   "12076:0",
+					   ":5010",
+					   "65000:1",
+					   "12076:65536",
+					   "12076:-1",
+					   "12076:5010x",
+					   " 12076:1",
+					   "12076: 1",
+					   "99999999999999999999:1" };
+	const struct catalogue_limits *l = catalogue_limits(cat);
+	uint32_t v;
+	struct err e;
+
+	assert_int_equal(rule_community(l, "12076:5010", &v, &e), 0);
+	assert_int_equal(v, 5010);
+	for (size_t i = 0; i < COUNT(bad); i++)
+		assert_int_equal(rule_community(l, bad[i], &v, &e), -EINVAL);
+	assert_int_equal(rule_registry("arin", &e), 0);
+	assert_int_equal(rule_registry("", &e), -EINVAL);
+	assert_int_equal(rule_registry("IANA", &e), -EINVAL);
+}
+
+static void
+global_reach_follows_the_tiers(void **state)
+{
+	const struct catalogue_location *a = catalogue_location(cat, "A");
+	const struct catalogue_location *b = catalogue_location(cat, "B");
+	struct catalogue_geo far = { .name = "Far", .cloud = a->geo->cloud };
+	struct catalogue_cloud other = { .name = "Other" };
+	struct catalogue_geo national = { .name = "National", .cloud = &other };
+	struct catalogue_location c = { .name = "C", .geo = &far },
+				  d = { .name = "D", .geo = &national };
+	/* clang-format off */
+	const struct { enum sku_tier ta; const struct catalogue_location *to; enum sku_tier tb; int r; } cases[] = {
+		{ TIER_STANDARD, b, TIER_STANDARD, 0 },       { TIER_PREMIUM, b, TIER_STANDARD, 0 },
+		{ TIER_STANDARD, a, TIER_STANDARD, -EINVAL }, { TIER_PREMIUM, a, TIER_PREMIUM, -EINVAL },
+		{ TIER_LOCAL, b, TIER_STANDARD, -EINVAL },    { TIER_STANDARD, b, TIER_LOCAL, -EINVAL },
+		{ TIER_STANDARD, &c, TIER_PREMIUM, -EINVAL }, { TIER_PREMIUM, &c, TIER_STANDARD, -EINVAL },
+		{ TIER_PREMIUM, &c, TIER_PREMIUM, 0 },        { TIER_PREMIUM, &d, TIER_PREMIUM, -EINVAL },
+	};
+	/* clang-format on */
+	struct catalogue_region abroad = { .name = "x", .display = "X", .geo = &national };
+	struct err e;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(rule_global_reach(cases[i].ta, a, cases[i].tb, cases[i].to, &e),
+				 cases[i].r);
+	/* nor does any tier reach a region of another cloud */
+	for (int t = TIER_LOCAL; t < TIER_NONE; t++)
+		assert_int_equal(rule_reach((enum sku_tier)t, a, &abroad, &e), -EINVAL);
+}
+
+static void
+direct_circuits_are_cut_to_size(void **state)
+{
+	static const struct catalogue_direct_circuit sizes[] = { { 10, 1000 },
+								 { 10, 2000 },
+								 { 100, 40000 } };
+	const struct catalogue_limits l = { .direct_circuits = sizes,
+					    .n_direct_circuits = COUNT(sizes) };
+	struct err e;
+
+	assert_int_equal(rule_direct_bandwidth(&l, 10, 2000, &e), 0);
+	assert_int_equal(rule_direct_bandwidth(&l, 100, 40000, &e), 0);
+	assert_int_equal(rule_direct_bandwidth(&l, 100, 2000, &e), -EINVAL);
+	assert_int_equal(rule_direct_bandwidth(&l, 10, 0, &e), -EINVAL);
+	assert_int_equal(rule_direct_bandwidth(&l, 40, 1000, &e), -EINVAL);
+}
+
+static void
+each_provider_state_allows_its_acts(void **state)
+{
+	/* NotProvisioned, Provisioning, Provisioned, Deprovisioning */
+	static const char *const allowed[CIRCUIT_ACTS] = {
+		[CIRCUIT_PEER] = "yyyn",   [CIRCUIT_PEER_PROVIDER] = "yyyn",
+		[CIRCUIT_LINK] = "nnyn",   [CIRCUIT_AUTHORIZE] = "yyyn",
+		[CIRCUIT_CHANGE] = "ynyn", [CIRCUIT_DELETE] = "ynnn",
+	};
+	enum provider_state needs;
+	struct err e;
+
+	for (int act = 0; act < CIRCUIT_ACTS; act++)
+		for (int s = 0; s < PROVIDER_STATES; s++) {
+			int r = rule_circuit_act((enum circuit_act)act, (enum provider_state)s,
+						 &needs, &e);
+
+			assert_int_equal(r, allowed[act][s] == 'y' ? 0 : -EINVAL);
+			/* what is asked for first would do, and can be had */
+			if (r < 0) {
+				assert_int_equal(allowed[act][needs], 'y');
+				assert_int_equal(
+					rule_provider_state((enum provider_state)s, needs, &e), 0);
+			}
+		}
+}
+
 int
 main(void)
 {
@@ -267,6 +427,13 @@ main(void)
 		cmocka_unit_test(provider_states_follow_the_table),
 		cmocka_unit_test(subnets_keep_five_addresses),
 		cmocka_unit_test(macs_are_local_and_distinct),
+		cmocka_unit_test(an_ipv6_link_is_a_126),
+		cmocka_unit_test(what_is_announced_is_public),
+		cmocka_unit_test(global_reach_takes_a_29_or_a_125),
+		cmocka_unit_test(communities_are_the_clouds),
+		cmocka_unit_test(global_reach_follows_the_tiers),
+		cmocka_unit_test(direct_circuits_are_cut_to_size),
+		cmocka_unit_test(each_provider_state_allows_its_acts),
 	};
 
 	return cmocka_run_group_tests(tests, open_catalogue, close_catalogue);
