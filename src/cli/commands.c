@@ -6,6 +6,7 @@
 #include "cli/lab.h"
 #include "cli/local.h"
 #include "cli/resource.h"
+#include "cli/signin.h"
 #include "cli/status.h"
 #include "cli/up.h"
 
@@ -77,6 +78,10 @@ static const struct cli_option host_options[] = {
 	{ "host", "NAME", "default: host-1", false },
 	{ NULL, NULL, NULL, false },
 };
+static const struct cli_option rotate_options[] = {
+	{ "now", NULL, "the next key signs at once, and no token given so far counts any more", false },
+	{ NULL, NULL, NULL, false },
+};
 static const struct cli_option up_options[] = {
 	{ "static", "DIR", "no controller: DIR/edge-a.yaml, edge-b.yaml and host-1.yaml say all", false },
 	{ NULL, NULL, NULL, false },
@@ -97,6 +102,10 @@ const struct cli_command cli_commands[] = {
 	{ "env", NULL, "variables for az, SDKs and scripts, for a shell to source", account_env, NULL, NULL },
 	{ "token", NULL, "a bearer token (--as chooses whose)", account_token, NULL, NULL },
 	{ "trust", NULL, "how programs come to trust this Wayleave's CA", account_trust, NULL, NULL },
+	{ "user invite", "NAME", "a link that signs this user in, once (operator)", signin_invite, NULL, NULL },
+	{ "user revoke", "NAME", "end this user's sessions, sign-ins and links (operator)", signin_revoke, NULL, NULL },
+	{ "signing-key list", NULL, "the keys that tokens are signed with (operator)", signin_keys, NULL, NULL },
+	{ "signing-key rotate", NULL, "another key in ten minutes (operator)", signin_rotate, rotate_options, NULL },
 	{ "az", "ARGUMENT...", "Azure's own command line, logged in here as --as says (default: customer)", az_run, NULL, NULL },
 	NOUN("circuit", "NAME", "a circuit", circuit_options),
 	{ "circuit arp", "NAME", "who answers on the links", circuit_rows, path_options, &circuit_arp },

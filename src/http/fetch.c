@@ -55,6 +55,10 @@ set(CURL *h, const struct identity_fetch_call *call, struct answer *a, char *why
 	}
 	if (call->form)
 		curl_easy_setopt(h, CURLOPT_POSTFIELDS, call->form);
+	if (call->bearer) {
+		curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+		curl_easy_setopt(h, CURLOPT_XOAUTH2_BEARER, call->bearer);
+	}
 	if (call->user) {
 		curl_easy_setopt(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		curl_easy_setopt(h, CURLOPT_USERPWD, call->user);

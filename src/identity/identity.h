@@ -58,6 +58,7 @@ struct identity_fetch_call {
 	const char *url;
 	const char *form;   /* POST; NULL: GET */
 	const char *user;   /* "id:secret" for Basic; NULL: none */
+	const char *bearer; /* NULL: none */
 	const char *ca_pem; /* certificates; NULL: the system's */
 	size_t max;
 };

@@ -18,7 +18,7 @@ enum { MAX_ISSUERS = 64, MAX_BUSY = 3, MAX_DOC = 256 << 10, MAX_DOC_DEPTH = 16 }
 struct issuer {
 	char *name;
 	const char *ca_pem; /* NULL: the system's; the configuration's text */
-	char *authorize_url, *token_url;
+	char *authorize_url, *token_url, *userinfo_url;
 	struct jwks keys;
 	int64_t fetched_us, tried_us, asked_us;
 	bool is_busy;
@@ -51,6 +51,7 @@ issuer_fini(struct issuer *i)
 	free(i->name);
 	free(i->authorize_url);
 	free(i->token_url);
+	free(i->userinfo_url);
 	jwks_fini(&i->keys);
 	*i = (struct issuer){ 0 };
 }
@@ -96,21 +97,20 @@ discover(struct identity *id, struct arena *a, struct issuer *i, const char **re
 	json_t *doc = NULL;
 	const char *url = arena_printf(a, "%.*s/.well-known/openid-configuration",
 				       (int)(n && i->name[n - 1] == '/' ? n - 1 : n), i->name);
-	const char *keys, *authorize, *token;
+	const char *keys;
 	int r = fetch_json(id, a, url, i->ca_pem, &doc, e);
 
 	if (r < 0)
 		return r;
 	keys = json_string_value(json_object_get(doc, "jwks_uri"));
-	authorize = json_string_value(json_object_get(doc, "authorization_endpoint"));
-	token = json_string_value(json_object_get(doc, "token_endpoint"));
 	/* OpenID Connect Discovery 4.3: it must be who we asked for. */
 	if (strcmp(i->name, arm_str(doc, "issuer", "")) != 0 || !keys)
 		r = err_set(e, -EBADMSG, "%.200s: names another issuer, or no keys", url);
 	if (r == 0) {
 		*ret_keys = arena_strdup(a, keys);
-		i->authorize_url = mem_strdup(authorize ? authorize : "");
-		i->token_url = mem_strdup(token ? token : "");
+		i->authorize_url = mem_strdup(arm_str(doc, "authorization_endpoint", ""));
+		i->token_url = mem_strdup(arm_str(doc, "token_endpoint", ""));
+		i->userinfo_url = mem_strdup(arm_str(doc, "userinfo_endpoint", ""));
 	}
 	json_decref(doc);
 	return r;
@@ -246,7 +246,8 @@ issuer_look(struct identity *id, struct arena *a, const char *issuer, const char
 	i = ready(id, s, issuer, ca_pem, NULL, now_us, e);
 	if (i) {
 		*ret = (struct issuer_view){ arena_strdup(a, i->authorize_url),
-					     arena_strdup(a, i->token_url) };
+					     arena_strdup(a, i->token_url),
+					     arena_strdup(a, i->userinfo_url) };
 		r = 0;
 	}
 	pthread_mutex_unlock(&s->lock);

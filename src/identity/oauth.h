@@ -143,7 +143,7 @@ bool redirect_is_sound(const char *uri);
 /* --- other issuers --- */
 
 struct issuer_view {
-	const char *authorize_url, *token_url;
+	const char *authorize_url, *token_url, *userinfo_url; /* "": it has none */
 };
 /* Is the token signed by this issuer? 0: yes; -EKEYREJECTED: no; -EAGAIN: its keys cannot be had now. */
 int issuer_verify(struct identity *id, const char *issuer, const char *ca_pem, const struct jwt *t,

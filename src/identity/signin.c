@@ -155,6 +155,7 @@ struct back {
 	struct session s;
 	const char *state;
 	const char *then; /* NULL: no such sign-in */
+	const char *id_token, *access_token;
 	struct jwt jwt;
 	char sid[44];
 	const char *problem;
@@ -186,7 +187,7 @@ state_run(struct store_tx *tx, void *arg, struct err *e)
 
 /* The code for an id_token. */
 static int
-exchange(struct back *b, const char *code, const char **ret_token, struct err *e)
+exchange(struct back *b, const char *code, struct err *e)
 {
 	struct call *c = b->c;
 	const struct identity_trust *trust = &c->id->trust;
@@ -210,19 +211,20 @@ exchange(struct back *b, const char *code, const char **ret_token, struct err *e
 	if (r < 0)
 		return r;
 	j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	*ret_token = arena_strdup(c->a, arm_str(j, "id_token", ""));
+	b->id_token = arena_strdup(c->a, arm_str(j, "id_token", ""));
+	b->access_token = arena_strdup(c->a, arm_str(j, "access_token", ""));
 	json_decref(j);
-	return **ret_token ? 0 : err_set(e, -EBADMSG, "the answer has no id_token");
+	return *b->id_token ? 0 : err_set(e, -EBADMSG, "the answer has no id_token");
 }
 
 /* OpenID Connect Core 3.1.3.7 */
 static int
-id_token_check(struct back *b, const char *token, struct err *e)
+id_token_check(struct back *b, struct err *e)
 {
 	struct call *c = b->c;
 	const struct identity_trust *trust = &c->id->trust;
 	const struct jwt *t = &b->jwt;
-	int r = jwt_parse(c->a, token, &b->jwt, e);
+	int r = jwt_parse(c->a, b->id_token, &b->jwt, e);
 
 	if (r < 0)
 		return r;
@@ -242,6 +244,42 @@ id_token_check(struct back *b, const char *token, struct err *e)
 	if (!*jwt_text(t, "sub"))
 		return err_set(e, -EBADMSG, "no sub");
 	return 0;
+}
+
+/* Claims that the id_token leaves to userinfo (OpenID Connect Core 5.4). */
+static int
+userinfo_add(struct back *b, struct err *e)
+{
+	struct call *c = b->c;
+	const struct identity_trust *trust = &c->id->trust;
+	struct identity_fetch_call call = { .ca_pem = trust->ca_pem,
+					    .bearer = b->access_token,
+					    .max = MAX_ANSWER };
+	struct issuer_view v;
+	const char *text;
+	json_t *j;
+	int r = issuer_look(c->id, c->a, trust->issuer, trust->ca_pem, c->now_us, &v, e);
+
+	if (r < 0 || !*v.userinfo_url || !*b->access_token)
+		return r;
+	call.url = v.userinfo_url;
+	r = c->id->fetch.get(c->id->fetch.ctx, c->a, &call, &text, e);
+	if (r < 0)
+		return r;
+	j = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	/* 5.3.2: it must be about the same person. */
+	if (strcmp(arm_str(j, "sub", ""), jwt_text(&b->jwt, "sub")) != 0)
+		r = err_set(e, -EBADMSG, "userinfo is about somebody else");
+	else
+		json_object_update_missing(b->jwt.claims, j);
+	json_decref(j);
+	return r;
+}
+
+static const char *
+name_claim(const struct identity_trust *trust)
+{
+	return trust->claim ? trust->claim : "email";
 }
 
 /* By the issuer's own word for the person, when exactly one user carries it. */
@@ -302,7 +340,7 @@ user_tie(struct back *b, struct store_tx *tx, const char *subject, struct store_
 {
 	struct call *c = b->c;
 	const struct identity_trust *trust = &c->id->trust;
-	const char *claim = trust->claim ? trust->claim : "email", *name = jwt_text(&b->jwt, claim);
+	const char *claim = name_claim(trust), *name = jwt_text(&b->jwt, claim);
 	struct store_ticket old;
 	char bound[65];
 	int r;
@@ -365,12 +403,13 @@ static void
 back_with_code(struct back *b, const char *code)
 {
 	struct call *c = b->c;
-	const char *token;
 	struct err e = { 0 };
-	int r = exchange(b, code, &token, &e);
+	int r = exchange(b, code, &e);
 
 	if (r == 0)
-		r = id_token_check(b, token, &e);
+		r = id_token_check(b, &e);
+	if (r == 0 && !*jwt_text(&b->jwt, name_claim(&c->id->trust)))
+		r = userinfo_add(b, &e);
 	if (r == -EAGAIN)
 		return issuer_away(c, &e);
 	if (r < 0) {
