@@ -8,6 +8,8 @@ changes three modules as they are imported, nothing on disk:
   azure.mgmt.network.v2022_07_01.operations  is the common operations package under another name
   azure.mgmt.network._validation           its decorator keeps the signatures of what it wraps, from
                                            which az makes its arguments
+  azure.mgmt.authorization.*.operations    have their configuration under the name that `az role`
+                                           knows, too
 
 It does nothing when the package has the version that az wants.
 """
@@ -47,6 +49,13 @@ def _keep_signatures(module):
     module.api_version_validation.__call__ = wrapped
 
 
+def _show_configuration(module):
+    for kind in vars(module).values():
+        made = getattr(getattr(kind, "__init__", None), "__code__", None)
+        if made and "_config" in made.co_names and not hasattr(kind, "config"):
+            kind.config = property(lambda self: self._config)
+
+
 CHANGES = {
     "azure.cli.core.profiles._shared": _pin_version,
     "azure.mgmt.network._validation": _keep_signatures,
@@ -79,6 +88,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         if name == ALIAS:
             return importlib.machinery.ModuleSpec(name, _AliasLoader())
         change = CHANGES.get(name)
+        if name.startswith("azure.mgmt.authorization.") and name.endswith(".operations"):
+            change = _show_configuration
         if change is None:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
