@@ -304,13 +304,21 @@ question_read(struct question *q)
 
 /* "Microsoft.Network" of "Microsoft.Network/expressRouteCircuits/write". */
 static const char *
-part(struct arena *a, const char *operation, bool type)
+namespace_of(struct arena *a, const char *operation)
 {
-	const char *end = strrchr(operation, '/'), *first = strchr(operation, '/');
+	return arena_strndup(a, operation, strcspn(operation, "/"));
+}
 
-	if (!end || !first)
-		return operation;
-	return arena_strndup(a, operation, (size_t)((type ? end : first) - operation));
+/* "Microsoft.Network/expressRouteCircuits" of that, and of ".../stats/action". */
+static const char *
+type_of(struct arena *a, const char *operation)
+{
+	size_t n = strlen(operation), words = 1;
+
+	words += n > 7 && same(operation + n - 7, "/action");
+	while (words && n > 0)
+		words -= operation[--n] == '/';
+	return n ? arena_strndup(a, operation, n) : operation;
 }
 
 struct candidate {
@@ -376,9 +384,9 @@ leaf_matches(void *arg, const struct filter *f)
 	if (!strcmp(field, "status"))
 		return filter_compare(f, ev->status);
 	if (!strcmp(field, "resourceProvider"))
-		return filter_compare(f, part(a, ev->operation, false));
+		return filter_compare(f, namespace_of(a, ev->operation));
 	if (!strcmp(field, "resourceType"))
-		return filter_compare(f, part(a, ev->operation, true));
+		return filter_compare(f, type_of(a, ev->operation));
 	if (!strcmp(field, "operationName") || !strcmp(field, "operations"))
 		return filter_compare(f, ev->operation);
 	if (!strcmp(field, "levels") || !strcmp(field, "level"))
@@ -487,8 +495,8 @@ event_json(struct ctx *c, const struct store_event *ev)
 	json_object_set_new(out, "eventName",
 			    pair(strcmp(ev->status, "Accepted") ? "EndRequest" : "BeginRequest"));
 	json_object_set_new(out, "operationName", pair(ev->operation));
-	json_object_set_new(out, "resourceProviderName", pair(part(c->a, ev->operation, false)));
-	json_object_set_new(out, "resourceType", pair(part(c->a, ev->operation, true)));
+	json_object_set_new(out, "resourceProviderName", pair(namespace_of(c->a, ev->operation)));
+	json_object_set_new(out, "resourceType", pair(type_of(c->a, ev->operation)));
 	json_object_set_new(out, "status", pair(ev->status));
 	json_object_set_new(out, "subStatus", pair(arm_str(d, "code", "")));
 	json_object_set_new(out, "resourceId", json_string(id));

@@ -621,6 +621,10 @@ request_finish(struct ctx *c, int r)
 	    is_utf8(c->req->client_request_id, strlen(c->req->client_request_id)))
 		resp_header(c, "x-ms-client-request-id", c->req->client_request_id);
 	resp_header(c, "Cache-Control", "no-cache");
+	resp_header(c, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+	resp_header(c, "X-Content-Type-Options", "nosniff");
+	if (c->remaining_header)
+		resp_header(c, c->remaining_header, arena_printf(c->a, "%ld", c->remaining));
 	c->done(c->done_arg, &c->resp);
 }
 
@@ -661,6 +665,8 @@ arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *do
 	r = req->as ? 0
 		    : auth->authenticate(auth->ctx, c->a, req->authorization, c->now_us, &c->caller,
 					 &c->error);
+	if (r == 0 && !req->as)
+		r = throttle(c);
 	if (r == 0)
 		r = path_parse(c->a, req->path, &c->path, &c->error);
 	if (r == 0)
@@ -793,6 +799,10 @@ arm_engine_create(const struct arm_config *cfg, struct arm_engine **ret, struct 
 	en->base_url = mem_strdup(cfg->base_url);
 	if (!en->cfg.converge_ms)
 		en->cfg.converge_ms = 30000;
+	if (!en->cfg.reads_per_hour)
+		en->cfg.reads_per_hour = 36000000;
+	if (!en->cfg.writes_per_hour)
+		en->cfg.writes_per_hour = 3600000;
 	if (!en->cfg.live_ms)
 		en->cfg.live_ms = 30000;
 	pthread_mutex_init(&en->lock, NULL);

@@ -68,7 +68,9 @@ struct arm_config {
 	arm_locations_fn *locations;
 	void *ctx;       /* arm_snapshot.ctx */
 	int converge_ms; /* how long an operation waits for live nodes; 0: 30000 */
-	int live_ms;     /* a node is live if seen this recently; 0: 30000 */
+	unsigned reads_per_hour,
+		writes_per_hour; /* of one principal; 0: 36,000,000 and 3,600,000 */
+	int live_ms;             /* a node is live if seen this recently; 0: 30000 */
 	/* Called after a commit that changed this node's objects, and when a query is put to it. */
 	void (*node_changed)(void *ctx, const char *node);
 	void *node_changed_ctx;

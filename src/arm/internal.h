@@ -30,14 +30,21 @@ struct type_entry {
 	bool has_secrets;
 };
 
+struct bucket {
+	uint64_t key;
+	double left;
+	int64_t at_us;
+};
+
 struct arm_engine {
 	struct arm_config cfg;
 	struct type_entry *types;
 	size_t n_types;
 	struct map by_fold; /* "ns/type" -> struct type_entry * */
 
-	pthread_mutex_t lock; /* the questions below */
+	pthread_mutex_t lock; /* of what is below */
 	struct list calls;    /* struct pending */
+	struct bucket buckets[4096];
 	struct mono next_prune;
 	char *base_url;
 
@@ -207,8 +214,10 @@ struct ctx {
 	const char *request_id, *correlation_id;
 	struct scope *scope; /* scope.c */
 	struct act act;
-	bool is_logged; /* an event was added */
-	bool is_flat;   /* errors without their envelope */
+	bool is_logged;               /* an event was added */
+	bool is_flat;                 /* errors without their envelope */
+	const char *remaining_header; /* throttle.c; NULL: not counted */
+	long remaining;
 	struct err err;
 	struct arm_snapshot *s; /* inside a transaction */
 	bool is_dry_run;        /* writes are rolled back and answered with what they would do */
@@ -321,6 +330,9 @@ int handle_tag_names(struct ctx *c);
 
 /* $expand: references replaced by what they name. body: taken and returned; NULL is fine. */
 json_t *expand(struct ctx *c, struct arm_snapshot *s, json_t *body); /* expand.c */
+
+/* One request less for the caller; 429 when none is left. */
+int throttle(struct ctx *c); /* throttle.c */
 
 /* --- list.c ---------------------------------------------------------------------------------- */
 

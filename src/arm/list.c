@@ -74,16 +74,16 @@ page_rows(struct ctx *c, struct arm_snapshot *s, const struct page *p, struct st
 
 		r = store_resource_list(s->tx, c->a, &f, &rows, &n, &c->err);
 		for (size_t i = 0; i < n && r >= 0; i++) {
-			json_t *one;
+			json_t *one = n_read++ < MAX_READ ? show(arg, s, &rows[i]) : NULL;
 
-			has_more = json_array_size(value) == p->size || n_read == MAX_READ;
-			if (has_more)
+			has_more = n_read > MAX_READ || (one && json_array_size(value) == p->size);
+			if (has_more) {
+				json_decref(one);
 				break;
-			n_read++;
-			last = f.after = rows[i].fold;
-			one = show(arg, s, &rows[i]);
+			}
 			if (one)
 				json_array_append_new(value, one);
+			last = f.after = rows[i].fold;
 		}
 	}
 	page_answer(c, value, has_more ? last : NULL);

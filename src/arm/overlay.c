@@ -696,6 +696,8 @@ block_referrer(struct arm_plan *p, const struct arm_referrer *ref, const struct 
 
 	bool is_part = t && t->flags & ARM_NO_DELETE; /* written and deleted with its parent */
 
+	assert(owner->type);
+
 	if (!t || is_part)
 		id = owner->id;
 	if (!is_part && prop && prop->kind == ARM_REF &&

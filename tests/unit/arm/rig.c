@@ -1,13 +1,15 @@
 #include "rig.h"
 
-/* "w": may everything; "r": may read; "n": sees nothing. */
+/* "w": may everything; "r": may read; "n": sees nothing; "f": of another tenant, may everything through
+ * the group "agents". */
 static int
 authenticate(void *ctx, struct arena *a, const char *authorization, int64_t now_us,
 	     struct arm_caller *ret, struct arm_error *e)
 {
 	if (!authorization)
 		return arm_refuse(e, 401, "AuthenticationFailed", "No token.");
-	*ret = (struct arm_caller){ authorization, authorization, "t", authorization };
+	*ret = (struct arm_caller){ authorization, authorization,
+				    strcmp(authorization, "f") ? "t" : "t2", authorization };
 	return 0;
 }
 
@@ -17,7 +19,7 @@ may(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 {
 	size_t n = strlen(action);
 
-	if (!strcmp(c->oid, "w"))
+	if (!strcmp(c->oid, "w") || !strcmp(c->oid, "f"))
 		return true;
 	if (!strcmp(c->oid, "j")) /* all but joining shelves */
 		return !strstr(action, "join");
@@ -28,6 +30,13 @@ static bool
 sees(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c, const char *sub)
 {
 	return strcmp(c->oid, "n") != 0;
+}
+
+static const char *
+through(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
+	const char *sub)
+{
+	return strcmp(c->oid, "f") ? NULL : "agents";
 }
 
 static void
@@ -54,7 +63,7 @@ start(struct fixture *f)
 	static const struct arm_provider *const providers[] = { &example_provider, NULL };
 	const struct store_config sc = { .path = f->db, .master_key = f->key };
 	const struct arm_config cfg = {
-		.auth = { NULL, authenticate, may, sees },
+		.auth = { NULL, authenticate, may, sees, .through = through },
 		.base_url = "https://h",
 		.providers = providers,
 		.converge_ms = f->converge_ms ? f->converge_ms : 60000,
@@ -135,6 +144,7 @@ ask_as(struct fixture *f, struct ask how, enum arm_method m, const char *path, c
 		.body_len = body ? strlen(body) : 0,
 		.authorization = how.who,
 		.if_match = how.if_match,
+		.if_none_match = how.if_none_match,
 	};
 
 	arm_response_fini(&f->resp);

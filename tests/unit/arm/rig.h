@@ -24,7 +24,7 @@ struct fixture {
 };
 
 struct ask {
-	const char *who, *query, *if_match;
+	const char *who, *query, *if_match, *if_none_match;
 };
 
 #define LEN \

@@ -86,7 +86,7 @@ a_stream_begins_with_a_snapshot_and_goes_on(void **state)
 	assert_int_equal(h.n, 4);
 	assert_non_null(strstr(buf_str(&h.text), "event: operation\n"));
 	assert_non_null(strstr(buf_str(&h.text), "\"provisioningState\":\"Deleted\""));
-	assert_null(strstr(buf_str(&h.text), "b2"));
+	assert_null(strstr(buf_str(&h.text), "boxes/b2"));
 	assert_int_equal(seq > st.seq, true);
 	buf_fini(&h.text);
 	buf_fini(&st.text);
