@@ -345,21 +345,23 @@ hex(struct arena *a, const uint8_t *p, size_t n)
 	return out;
 }
 
-/* A thumbprint as headers have it: base64url of the digest, of a certificate in the directory. */
+/* A thumbprint as headers have it: base64url of the digest; MSAL for Python leaves the padding on. */
+static bool
+is_thumbprint(struct arena *a, const char *text, const char *digest)
+{
+	size_t n = 0;
+	const uint8_t *p = base64url_decode(a, text, strcspn(text, "="), &n);
+
+	return p && !strcasecmp(hex(a, p, n), digest);
+}
+
 static bool
 names_certificate(struct arena *a, const struct jwt *t, const struct store_credential *cr)
 {
-	size_t n = 0;
-	const uint8_t *p;
-
-	if (*t->x5t256) {
-		p = base64url_decode(a, t->x5t256, strlen(t->x5t256), &n);
-		return p && !strcasecmp(hex(a, p, n), cr->sha256);
-	}
-	if (*t->x5t) {
-		p = base64url_decode(a, t->x5t, strlen(t->x5t), &n);
-		return p && !strcasecmp(hex(a, p, n), cr->sha1);
-	}
+	if (*t->x5t256)
+		return is_thumbprint(a, t->x5t256, cr->sha256);
+	if (*t->x5t)
+		return is_thumbprint(a, t->x5t, cr->sha1);
 	return *t->kid && (!strcasecmp(t->kid, cr->sha1) || !strcasecmp(t->kid, cr->sha256));
 }
 
