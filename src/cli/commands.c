@@ -17,6 +17,9 @@ static const struct cli_option circuit_options[] = {
 	{ "peering-location", "NAME", "where the provider meets the edges", false },
 	{ "tier", "TIER", "Local, Standard or Premium (default Standard)", false },
 	{ "family", "FAMILY", "MeteredData or UnlimitedData (default MeteredData)", false },
+	{ "port", "NAME", "without a provider: on this port pair, name or full id", false },
+	{ "gbps", "N", "its bandwidth there: 1, 2, 5, 10, 40 or 100", false },
+	{ "authorization-key", "KEY", "for a port pair of another subscription; -: a line of stdin", false },
 	{ "location", "REGION", "default: $LOCATION of the environment", false },
 	{ NULL, NULL, NULL, false },
 };
@@ -28,7 +31,36 @@ static const struct cli_option peering_options[] = {
 	{ "key", "KEY", "MD5 key of the BGP sessions, up to 25 letters and digits; -: a line of stdin", false },
 	{ "key-file", "FILE", "the same from a file's first line, out of sight of others", false },
 	{ "state", "STATE", "Enabled or Disabled", false },
+	{ "primary6", "PREFIX", "IPv6: the /126 of the link to edge A", false },
+	{ "secondary6", "PREFIX", "IPv6: the /126 of the link to edge B", false },
+	{ "advertise", "PREFIX,...", "MicrosoftPeering: what you will announce", false },
+	{ "route-filter", "NAME", "MicrosoftPeering: what you want to hear", false },
 	{ "location", "REGION", "not used", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option reach_options[] = {
+	{ "peer", "CIRCUIT", "the other circuit, at another peering location; name or full id", true },
+	{ "prefix", "PREFIX", "a /29 that neither side uses", true },
+	{ "authorization-key", "KEY", "for a circuit of another subscription; -: a line of stdin", false },
+	{ "location", "REGION", "not used", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option name_options[] = {
+	{ "location", "REGION", "not used", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option port_options[] = {
+	{ "peering-location", "NAME", "a place with direct ports", false },
+	{ "gbps", "N", "of each link: 10 or 100", false },
+	{ "encapsulation", "TAGS", "QinQ or Dot1Q (default QinQ)", false },
+	{ "link1", "STATE", "Enabled or Disabled: the link to edge A", false },
+	{ "link2", "STATE", "the link to edge B", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option filter_options[] = {
+	{ "communities", "ASN:VALUE,...", "the services wanted", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
 	{ NULL, NULL, NULL, false },
 };
 static const struct cli_option vnet_options[] = {
@@ -117,6 +149,16 @@ const struct cli_command cli_commands[] = {
 	{ "peering list", "CIRCUIT", "a circuit's peerings", resource_list, NULL, NULL },
 	{ "peering show", "CIRCUIT [PEERING]", "one of them", resource_show, NULL, NULL },
 	{ "peering delete", "CIRCUIT [PEERING]", "remove it", resource_delete, NULL, NULL },
+	{ "authorization create", "CIRCUIT NAME", "a key, good for one connection of another subscription", resource_create, name_options, NULL },
+	{ "authorization list", "CIRCUIT", "a circuit's authorizations and who used them", resource_list, NULL, NULL },
+	{ "authorization show", "CIRCUIT NAME", "one of them", resource_show, NULL, NULL },
+	{ "authorization delete", "CIRCUIT NAME", "revoke it: the connection made with it goes", resource_delete, NULL, NULL },
+	{ "reach create", "CIRCUIT NAME", "join a circuit with another (Global Reach)", resource_create, reach_options, NULL },
+	{ "reach list", "CIRCUIT", "the circuits it is joined with", resource_list, NULL, NULL },
+	{ "reach show", "CIRCUIT NAME", "one of them", resource_show, NULL, NULL },
+	{ "reach delete", "CIRCUIT NAME", "part them", resource_delete, NULL, NULL },
+	NOUN("port", "NAME", "a port pair of your own on the edges", port_options),
+	NOUN("route-filter", "NAME", "which services a Microsoft peering announces", filter_options),
 	NOUN("vnet", "NAME", "a virtual network", vnet_options),
 	NOUN("nic", "NAME", "a network interface for a virtual machine", nic_options),
 	NOUN("gateway", "NAME", "the gateway that attaches a VNet to circuits", gateway_options),

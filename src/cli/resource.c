@@ -1,5 +1,5 @@
-/* The nouns: circuit, peering, vnet, nic, gateway, connection, provider, cross-connection. Each is a
- * row: where it lives, what its table shows, how a body is made from options. The verbs are common. */
+/* The nouns: circuit, peering, authorization, reach, port, route-filter, vnet, nic, gateway,
+ * connection, provider, cross-connection. Each is a row: where it lives, what its table shows, how a body is made from options. The verbs are common. */
 #include "cli/resource.h"
 #include "base/mem.h"
 #include "cli/rest.h"
@@ -110,7 +110,7 @@ set_path(json_t *body, const char *path, json_t *value)
 
 /* ---- options to fields ---- */
 
-enum field_kind { F_TEXT, F_NUMBER, F_REF, F_SECRET };
+enum field_kind { F_TEXT, F_NUMBER, F_REF, F_SECRET, F_LIST };
 struct field {
 	const char *option, *path;
 	enum field_kind kind;
@@ -172,6 +172,21 @@ put_secret_of(json_t *body, const struct field *f, const char *file)
 	return CLI_OK;
 }
 
+/* "A,B" */
+static json_t *
+list_of(const char *text)
+{
+	json_t *list = json_array();
+
+	while (*text) {
+		size_t n = strcspn(text, ",");
+
+		json_array_append_new(list, json_stringn(text, n));
+		text += n + (text[n] == ',');
+	}
+	return list;
+}
+
 static int
 put_fields(struct cli *c, struct rest *r, json_t *body, const struct field *f)
 {
@@ -189,6 +204,8 @@ put_fields(struct cli *c, struct rest *r, json_t *body, const struct field *f)
 		} else if (f->kind == F_TEXT || f->kind == F_SECRET) {
 			set_path(body, f->path, json_string(v));
 		}
+		if (f->kind == F_LIST)
+			set_path(body, f->path, list_of(v));
 		if (f->kind == F_REF) {
 			AUTO_FREE char *id = resource_id(c, r, f->type, v);
 
@@ -219,11 +236,21 @@ build_circuit(struct cli *c, struct rest *r, json_t *body)
 		  NULL },
 		{ NULL, NULL, F_TEXT, NULL },
 	};
+	/* of one's own port pair */
+	static const struct field direct[] = {
+		{ "port", "properties.expressRoutePort", F_REF,
+		  "Microsoft.Network/expressRoutePorts" },
+		{ "gbps", "properties.bandwidthInGbps", F_NUMBER, NULL },
+		{ "authorization-key", "properties.authorizationKey", F_SECRET, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
 	const char *tier = cli_value(c, "tier"), *family = cli_value(c, "family");
 	const char *provider = rest_env(r, "ER_PROVIDER"),
 		   *where = rest_env(r, "ER_PEERING_LOCATION");
 	int code = put_fields(c, r, body, fields);
 
+	if (code == CLI_OK)
+		code = put_fields(c, r, body, direct);
 	if (tier)
 		set_path(body, "sku.tier", json_string(tier));
 	if (family)
@@ -233,10 +260,14 @@ build_circuit(struct cli *c, struct rest *r, json_t *body)
 	set_path(body, "sku.name",
 		 json_sprintf("%s_%s", json_string_value(at_path(body, "sku.tier")),
 			      json_string_value(at_path(body, "sku.family"))));
+	if (at_path(body, direct[0].path))
+		return code;
 	put_default(body, fields[0].path, json_string(provider ? provider : ""));
 	put_default(body, fields[1].path, json_string(where ? where : ""));
 	if (code == CLI_OK && !at_path(body, fields[2].path))
-		code = cli_fail(CLI_USAGE, "circuit create wants --bandwidth MBPS");
+		code = cli_fail(CLI_USAGE,
+				"circuit create wants --bandwidth MBPS, or --port NAME and "
+				"--gbps N");
 	return code;
 }
 
@@ -250,6 +281,14 @@ build_peering(struct cli *c, struct rest *r, json_t *body)
 		{ "asn", "properties.peerASN", F_NUMBER, NULL },
 		{ "key", "properties.sharedKey", F_SECRET, NULL },
 		{ "state", "properties.state", F_TEXT, NULL },
+		{ "primary6", "properties.ipv6PeeringConfig.primaryPeerAddressPrefix", F_TEXT,
+		  NULL },
+		{ "secondary6", "properties.ipv6PeeringConfig.secondaryPeerAddressPrefix", F_TEXT,
+		  NULL },
+		{ "advertise", "properties.microsoftPeeringConfig.advertisedPublicPrefixes", F_LIST,
+		  NULL },
+		{ "route-filter", "properties.routeFilter", F_REF,
+		  "Microsoft.Network/routeFilters" },
 		{ NULL, NULL, F_TEXT, NULL },
 	};
 
@@ -263,6 +302,68 @@ build_peering(struct cli *c, struct rest *r, json_t *body)
 		 json_string(c->n_args > 1 ? c->args[1] : "AzurePrivatePeering"));
 	code = put_fields(c, r, body, fields);
 	return code == CLI_OK && key_file ? put_secret_of(body, &file, key_file) : code;
+}
+
+static int
+build_authorization(struct cli *c, struct rest *r, json_t *body)
+{
+	(void)c;
+	(void)r;
+	(void)body;
+	return CLI_OK;
+}
+
+static int
+build_reach(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "prefix", "properties.addressPrefix", F_TEXT, NULL },
+		{ "authorization-key", "properties.authorizationKey", F_SECRET, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+	AUTO_FREE char *peer =
+		resource_id(c, r, "Microsoft.Network/expressRouteCircuits", cli_value(c, "peer"));
+
+	set_path(body, "properties.peerExpressRouteCircuitPeering.id",
+		 json_sprintf("%s/peerings/AzurePrivatePeering", peer));
+	return put_fields(c, r, body, fields);
+}
+
+/* Both links are sent with what they are to be; the others' values stay. */
+static int
+build_port(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "peering-location", "properties.peeringLocation", F_TEXT, NULL },
+		{ "gbps", "properties.bandwidthInGbps", F_NUMBER, NULL },
+		{ "encapsulation", "properties.encapsulation", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+	static const char *const links[] = { "link1", "link2" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < COUNT(links); i++)
+		if (cli_value(c, links[i]))
+			json_array_append_new(list, json_pack("{s:s, s:{s:s}}", "name", links[i],
+							      "properties", "adminState",
+							      cli_value(c, links[i])));
+	set_path(body, "properties.links", list);
+	put_default(body, "properties.encapsulation", json_string("QinQ"));
+	return put_fields(c, r, body, fields);
+}
+
+static int
+build_route_filter(struct cli *c, struct rest *r, json_t *body)
+{
+	const char *communities = cli_value(c, "communities");
+
+	(void)r;
+	if (communities)
+		set_path(body, "properties.rules",
+			 json_pack("[{s:s, s:{s:s, s:s, s:o}}]", "name", "rule", "properties",
+				   "access", "Allow", "routeFilterRuleType", "Community",
+				   "communities", list_of(communities)));
+	return CLI_OK;
 }
 
 /* "NAME=PREFIX[,NAME=PREFIX]" */
@@ -387,6 +488,22 @@ static const struct noun nouns[] = {
 	    { "ASN", "properties.peerASN" }, { "PRIMARY", "properties.primaryPeerAddressPrefix" },
 	    { "SECONDARY", "properties.secondaryPeerAddressPrefix" }, { "PORT A", "properties.primaryAzurePort" },
 	    { "PORT B", "properties.secondaryAzurePort" }, { "BY", "properties.lastModifiedBy" } }, build_peering },
+	{ "authorization", "Microsoft.Network/expressRouteCircuits", "authorizations", NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "KEY", "properties.authorizationKey" }, { "USE", "properties.authorizationUseStatus" },
+	    { "BY", "properties.connectionResourceUri" } }, build_authorization },
+	{ "reach", "Microsoft.Network/expressRouteCircuits", "peerings/AzurePrivatePeering/connections", NULL, NETWORK_API,
+	  "customer", NULL,
+	  { { "NAME", "name" }, { "PREFIX", "properties.addressPrefix" }, { "STATUS", "properties.circuitConnectionStatus" },
+	    { "STATE", "properties.provisioningState" } }, build_reach },
+	{ "port", "Microsoft.Network/expressRoutePorts", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "LOCATION", "properties.peeringLocation" }, { "GBPS", "properties.bandwidthInGbps" },
+	    { "TAGS", "properties.encapsulation" }, { "LINK 1", "properties.links.0.properties.adminState" },
+	    { "LINK 2", "properties.links.1.properties.adminState" },
+	    { "ROUTER 1", "properties.links.0.properties.routerName" },
+	    { "ROUTER 2", "properties.links.1.properties.routerName" } }, build_port },
+	{ "route-filter", "Microsoft.Network/routeFilters", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "COMMUNITIES", "properties.rules.0.properties.communities" },
+	    { "STATE", "properties.provisioningState" } }, build_route_filter },
 	{ "vnet", "Microsoft.Network/virtualNetworks", NULL, NULL, NETWORK_API, "customer", NULL,
 	  { { "NAME", "name" }, { "LOCATION", "location" }, { "ADDRESS SPACE", "properties.addressSpace.addressPrefixes" },
 	    { "SUBNETS", "properties.subnets" }, { "STATE", "properties.provisioningState" } }, build_vnet },

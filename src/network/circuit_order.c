@@ -307,11 +307,12 @@ place_take_direct(struct arm_plan *p, const struct order *o)
 	const char *trunk = arm_ref(o->port->body, "properties.trunk");
 	const struct arm_resource *port = trunk ? arm_get(p->s, trunk) : NULL;
 	bool is_qinq = text_equal(arm_str(o->port->body, "properties.encapsulation", ""), "QinQ");
-	int r = direct_join(p, o);
+	int r;
 
-	if (r == 0 && !port)
-		r = arm_refuse_at(p->s->error, 409, "Conflict", REF_DIRECT,
-				  "The fabric's port of %s is gone.", o->port->id);
+	if (!port)
+		return arm_refuse_at(p->s->error, 409, "Conflict", REF_DIRECT,
+				     "The fabric's port of %s is gone.", o->port->id);
+	r = direct_join(p, o);
 	if (r == 0)
 		r = direct_room_check(p, o, o->mbps);
 	if (r == 0 && is_qinq)

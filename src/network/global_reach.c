@@ -135,15 +135,17 @@ int
 global_reach_drop(struct arm_plan *p, const char *connection)
 {
 	struct arm_resource *from = arm_edit(p, connection);
-	json_t *list = from ? collection_of(private_peering(from), "connections") : NULL, *e;
-	const char *name = arm_id_segment(p->s->arena, connection, 0);
+	const char *name = arm_id_segment(p->s->arena, connection, 0), *peer;
+	json_t *list, *e;
 	size_t i;
 
+	if (!from)
+		return 0;
+	list = collection_of(private_peering(from), "connections");
 	json_array_foreach(list, i, e) {
-		const char *peer = arm_ref(e, PEER);
-
 		if (!text_equal(arm_str(e, "name", ""), name))
 			continue;
+		peer = arm_ref(e, PEER);
 		if (peer)
 			mirror_drop(p, from, circuit_id_of(p->s->arena, peer));
 		json_array_remove(list, i);
