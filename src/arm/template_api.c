@@ -774,7 +774,8 @@ cancel(struct ctx *c, struct store_tx *tx, struct store_deployment *row, unsigne
 	json_object_set_new(state, "error",
 			    json_pack("{s:s, s:s}", "code", "DeploymentCanceled", "message",
 				      "The deployment was canceled."));
-	row->body = text = json_dumps(state, JSON_COMPACT);
+	text = json_dumps(state, JSON_COMPACT);
+	row->body = text;
 	row->is_active = false;
 	row->changed_us = c->now_us;
 	json_decref(state);
@@ -853,7 +854,7 @@ operation_json(struct ctx *c, const struct store_deployment *row, const json_t *
 static int
 operations_run(struct ctx *c, struct arm_snapshot *s)
 {
-	struct store_deployment row;
+	struct store_deployment row = { 0 };
 	json_t *state, *value = json_array(), *step;
 	struct spot at;
 	size_t i;

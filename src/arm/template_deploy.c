@@ -486,13 +486,13 @@ end_well(struct deployment *d)
 static int
 event_write(struct deployment *d, struct store_tx *tx, struct err *e)
 {
-	AUTO_FREE char *detail = NULL;
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "requestId",
 			      arm_str(d->state, "op", ""), "resourceId", d->row.id, "method", "PUT",
 			      "uri", d->row.id, "claims", "oid", d->caller.oid ? d->caller.oid : "",
 			      "appid", d->caller.app_id ? d->caller.app_id : "", "tid",
 			      d->caller.tenant ? d->caller.tenant : "", "name",
 			      d->caller.name ? d->caller.name : "");
+	AUTO_FREE char *detail = json_dumps(j, JSON_COMPACT);
 	const struct store_event ev = {
 		.at_us = d->now_us,
 		.sub = d->row.sub,
@@ -501,7 +501,7 @@ event_write(struct deployment *d, struct store_tx *tx, struct err *e)
 		.operation = DEPLOYMENT_TYPE "/write",
 		.status = state_of(d->state),
 		.caller = d->caller.oid ? d->caller.oid : "",
-		.detail = detail = json_dumps(j, JSON_COMPACT),
+		.detail = detail,
 		.correlation = arm_str(d->state, "correlation", ""),
 	};
 
@@ -553,7 +553,8 @@ save_run(struct store_tx *tx, void *arg, struct err *e)
 	json_decref(was);
 	d->row.is_active &= now.is_active;
 	d->row.changed_us = d->now_us;
-	d->row.body = text = json_dumps(d->state, JSON_COMPACT);
+	text = json_dumps(d->state, JSON_COMPACT);
+	d->row.body = text;
 	r = store_deployment_put(tx, &d->row, e);
 	if (r == 0 && now.is_active && !d->row.is_active)
 		r = event_write(d, tx, e);
