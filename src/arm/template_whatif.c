@@ -228,6 +228,10 @@ refused(struct what_if *w, const struct template_step *s, const struct template_
 	c->error = error_fresh(c->en, c->a);
 	arm_error_add(&c->error, arena_strdup(c->a, code), s->id, "%s",
 		      arm_str(a->body, "error.message", ""));
+	if (arm_str(a->body, "error.target", NULL)) /* the field */
+		arm_error_add(&c->error, arena_strdup(c->a, code),
+			      arm_str(a->body, "error.target", NULL), "%s",
+			      arm_str(a->body, "error.message", ""));
 	json_array_foreach(arm_at(a->body, "error.details"), i, one)
 		arm_error_add(&c->error, arena_strdup(c->a, arm_str(one, "code", "")),
 			      arm_str(one, "target", NULL), "%s", arm_str(one, "message", ""));
