@@ -567,6 +567,8 @@ circuit_delete(struct arm_plan *p)
 			       provider_state_names[state]);
 	global_reach_block(p, p->have);
 	route_filters_block(p);
+	if (arm_is_blocked(p))
+		return 0;
 	if (direct)
 		port_use(p, direct, -(int64_t)circuit_mbps(p->have));
 	else if (circuit_place(p->s, p->have, &at))
