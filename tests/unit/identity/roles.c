@@ -497,6 +497,16 @@ the_table_holds(void **state)
 }
 
 static int
+touch_nobody(struct store_tx *tx, void *arg, struct err *e)
+{
+	struct fixture *f = arg;
+	struct store_principal p;
+
+	assert_int_equal(store_principal_get(tx, &f->arena, oid(&f->arena, "nobody"), &p, e), 1);
+	return store_principal_put(tx, &p, e);
+}
+
+static int
 disable_reader(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct fixture *f = arg;
@@ -530,6 +540,10 @@ changes_act_at_once(void **state)
 
 	assert_true(may(f, "reader", CKT_R, CKT));
 	assert_int_equal(store_write(f->s, disable_and_ask, &q, &e), -ECANCELED);
+	assert_true(may(f, "reader", CKT_R, CKT));
+	/* The revision that never was now is another's. */
+	assert_int_equal(store_write(f->s, disable_and_ask, &q, &e), -ECANCELED);
+	assert_int_equal(store_write(f->s, touch_nobody, f, NULL), 0);
 	assert_true(may(f, "reader", CKT_R, CKT));
 	assert_int_equal(store_write(f->s, disable_reader, f, NULL), 0);
 	assert_false(may(f, "reader", CKT_R, CKT));
