@@ -621,8 +621,6 @@ request_finish(struct ctx *c, int r)
 	    is_utf8(c->req->client_request_id, strlen(c->req->client_request_id)))
 		resp_header(c, "x-ms-client-request-id", c->req->client_request_id);
 	resp_header(c, "Cache-Control", "no-cache");
-	resp_header(c, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
-	resp_header(c, "X-Content-Type-Options", "nosniff");
 	if (c->remaining_header)
 		resp_header(c, c->remaining_header, arena_printf(c->a, "%ld", c->remaining));
 	c->done(c->done_arg, &c->resp);
@@ -831,6 +829,7 @@ arm_engine_destroy(struct arm_engine *en)
 	free(en->types);
 	map_fini(&en->by_fold);
 	pthread_mutex_destroy(&en->lock);
+	free(en->openapi);
 	free(en->base_url);
 	free(en);
 }

@@ -81,6 +81,9 @@ int arm_engine_create(const struct arm_config *cfg, struct arm_engine **ret, str
 void arm_engine_destroy(struct arm_engine *e);
 CLEANUP(arm_engine)
 
+/* The OpenAPI 3.0 document of all that is offered, as JSON; made at the first call, the engine's. */
+const char *arm_openapi(struct arm_engine *en, size_t *ret_len);
+
 typedef void arm_done_fn(void *arg, struct arm_response *resp);
 /* resp is the engine's until done, then the callee's (arm_response_fini()). */
 void arm_handle(struct arm_engine *en, const struct arm_request *req, arm_done_fn *done, void *arg);

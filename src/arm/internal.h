@@ -45,6 +45,7 @@ struct arm_engine {
 	pthread_mutex_t lock; /* of what is below */
 	struct list calls;    /* struct pending */
 	struct bucket buckets[4096];
+	char *openapi; /* made once */
 	struct mono next_prune;
 	char *base_url;
 

@@ -56,7 +56,8 @@ struct call {
 	struct arm_request req;
 	/* the answer */
 	int status;
-	char *text; /* malloc()ed */
+	char *text;         /* malloc()ed */
+	const char *shared; /* instead of text: lives as long as the engine */
 	size_t len;
 	const char *type;
 	struct arm_header headers[ARM_MAX_HEADERS];
@@ -348,6 +349,12 @@ open_path(struct call *c)
 	}
 	if (is_get && !strcmp(p, "/metrics")) {
 		answer_metrics_if_allowed(c);
+		return true;
+	}
+	if (is_get && !strcmp(p, "/openapi.json")) {
+		c->status = 200;
+		c->type = "application/json; charset=utf-8";
+		c->shared = arm_openapi(c->s->cfg.engine, &c->len);
 		return true;
 	}
 	return false;
@@ -720,7 +727,9 @@ static enum MHD_Result
 call_respond(struct call *c)
 {
 	struct MHD_Response *r =
-		MHD_create_response_from_buffer(c->len, c->text, MHD_RESPMEM_MUST_FREE);
+		c->shared ? MHD_create_response_from_buffer(c->len, (void *)c->shared,
+							    MHD_RESPMEM_PERSISTENT)
+			  : MHD_create_response_from_buffer(c->len, c->text, MHD_RESPMEM_MUST_FREE);
 	enum MHD_Result ok;
 
 	if (!r)
