@@ -242,7 +242,10 @@ def policer(story, tenant, mbps=200):
         back = port_arriving_at(vm, plan.vm(i), ce, "wan0", plan.pc, i)
         for way, args in (("in", (ce[i], f"{plan.lan_ce(i)}:8000", vm, f"{plan.vm(i)}:8000")),
                           ("out", (vm, f"{plan.vm(i)}:{back}", tenant.site.pc, f"{plan.pc}:9001"))):
-            result = Flow(f"policer-{LINK[i]}-{way}", *args, mbps * 1.5, seconds=4).stop(30)
+            for attempt in range(3):  # a busy machine may offer hardly more than the rate: that shows nothing
+                result = Flow(f"policer-{LINK[i]}-{way}-{attempt}", *args, mbps * 1.5, seconds=4).stop(30)
+                if result.offered / 1e6 > mbps * 1.25:
+                    break
             off = (result.rate() / 1e6 / mbps - 1) * 100
             rows.append((LINK[i], way, f"{result.offered / 1e6:.1f}", f"{result.rate() / 1e6:.2f}",
                          f"{off:+.2f} %"))
