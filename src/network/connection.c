@@ -139,10 +139,11 @@ customer_check(struct arm_plan *p, const struct joint *j)
 		const char *other = links[i].connection->tenant;
 
 		if (!text_equal(other, owner) && !text_equal(other, mine))
-			return arm_refuse(p->s->error, 409, "CircuitServesAnotherCustomer",
-					  "Circuit %s serves another customer of its owner: a circuit "
-					  "is never shared between customers.",
-					  j->circuit->id);
+			return arm_refuse(
+				p->s->error, 409, "CircuitServesAnotherCustomer",
+				"Circuit %s serves another customer of its owner: a circuit "
+				"is never shared between customers.",
+				j->circuit->id);
 	}
 	return 0;
 }
@@ -536,7 +537,7 @@ static const struct arm_prop connection_props[] = {
 const struct arm_type connection_type = {
 	.ns = "Microsoft.Network",
 	.name = "connections",
-	.flags = ARM_TRACKED,
+	.flags = ARM_TRACKED | ARM_PATCH_IS_LRO,
 	.props = connection_props,
 	.actions = connection_actions,
 	.plan = connection_plan,

@@ -195,7 +195,7 @@ bgp_settle(struct arm_plan *p)
 static int
 gateway_plan(struct arm_plan *p)
 {
-	if (p->verb == ARM_VERB_DELETE)
+	if (p->verb == ARM_VERB_DELETE && p->have && !arm_is_blocked(p))
 		return public_ips_settle(p, collection_of(p->have->body, CONFIGS), NULL);
 	if (p->verb != ARM_VERB_CREATE && p->verb != ARM_VERB_UPDATE)
 		return 0;
@@ -357,7 +357,7 @@ static const struct arm_prop gateway_props[] = {
 const struct arm_type gateway_type = {
 	.ns = "Microsoft.Network",
 	.name = "virtualNetworkGateways",
-	.flags = ARM_TRACKED,
+	.flags = ARM_TRACKED | ARM_PATCH_IS_LRO,
 	.props = gateway_props,
 	.actions = gateway_actions,
 	.in_use_code = "GatewayInUse",

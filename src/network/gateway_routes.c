@@ -259,7 +259,7 @@ static int
 advertised_answered(struct arm_call *c)
 {
 	const struct arm_resource *vnet = own_vnet(c);
-	struct prefix *own;
+	struct prefix *own = NULL;
 	size_t n_own = vnet ? hub_prefixes(c->s, vnet, &own) : 0;
 	json_t *list = json_array(), *row;
 	size_t k;

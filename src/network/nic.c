@@ -109,7 +109,9 @@ nic_plan(struct arm_plan *p)
 {
 	const struct arm_resource *now = p->have ? nic_vnet(p->s, p->have) : NULL;
 
-	if (p->verb == ARM_VERB_DELETE) {
+	if (p->verb == ARM_VERB_DELETE && p->have) {
+		if (arm_is_blocked(p))
+			return 0;
 		if (now)
 			arm_recompile(p, now->id);
 		return public_ips_settle(p, collection_of(p->have->body, CONFIGS), NULL);

@@ -235,13 +235,24 @@ default_rules(void)
 }
 
 static int
+count_check(struct arm_plan *p)
+{
+	uint32_t max = catalogue_limits(network_catalogue(p->s))->rules_per_nsg;
+
+	if (json_array_size(collection_of(p->want->body, "securityRules")) <= max)
+		return 0;
+	return arm_refuse(p->s->error, 400, "SecurityRuleCountLimitReached",
+			  "A network security group has at most %u rules.", max);
+}
+
+static int
 nsg_plan(struct arm_plan *p)
 {
 	if (p->verb != ARM_VERB_CREATE && p->verb != ARM_VERB_UPDATE)
 		return 0;
 	guid_ensure(p);
 	arm_set(p->want->body, "properties.defaultSecurityRules", default_rules());
-	return priorities_check(p);
+	return count_check(p) < 0 ? -EBADE : priorities_check(p);
 }
 
 static int
@@ -294,7 +305,7 @@ static const struct arm_type default_rule_type = {
 
 static const struct arm_prop nsg_props[] = {
 	{ .name = "flushConnection", .kind = ARM_BOOL },
-	{ .name = "securityRules", .kind = ARM_CHILDREN, .child = &rule_type, .def = "[]", .max = 1000 },
+	{ .name = "securityRules", .kind = ARM_CHILDREN, .child = &rule_type, .def = "[]" },
 	{ .name = "defaultSecurityRules", .kind = ARM_CHILDREN, .flags = ARM_READ_ONLY, .child = &default_rule_type },
 	{ .name = "networkInterfaces", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
 	{ .name = "subnets", .kind = ARM_ANY, .flags = ARM_READ_ONLY },

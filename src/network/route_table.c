@@ -43,8 +43,13 @@ static int
 routes_check(struct arm_plan *p)
 {
 	const json_t *routes = collection_of(p->want->body, "routes");
+	uint32_t max = catalogue_limits(network_catalogue(p->s))->routes_per_table;
 	json_t *one;
 	size_t i;
+
+	if (json_array_size(routes) > max)
+		return arm_refuse(p->s->error, 400, "RouteCountLimitReached",
+				  "A route table has at most %u routes.", max);
 
 	json_array_foreach(routes, i, one)
 		for (size_t j = 0; j < i; j++) {
@@ -107,7 +112,7 @@ static const struct arm_type route_type = {
 };
 
 static const struct arm_prop route_table_props[] = {
-	{ .name = "routes", .kind = ARM_CHILDREN, .child = &route_type, .def = "[]", .max = 400 },
+	{ .name = "routes", .kind = ARM_CHILDREN, .child = &route_type, .def = "[]" },
 	{ .name = "disableBgpRoutePropagation", .kind = ARM_BOOL, .def = "false" },
 	{ .name = "subnets", .kind = ARM_ANY, .flags = ARM_READ_ONLY },
 	{ .name = "resourceGuid", .kind = ARM_STRING, .flags = ARM_READ_ONLY },

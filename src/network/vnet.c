@@ -92,7 +92,7 @@ vnet_plan(struct arm_plan *p)
 	size_t n_space;
 
 	if (p->verb == ARM_VERB_DELETE)
-		return vnet_peerings_plan(p);
+		return arm_is_blocked(p) ? 0 : vnet_peerings_plan(p);
 	if (p->verb != ARM_VERB_CREATE && p->verb != ARM_VERB_UPDATE)
 		return 0;
 	int r = space_check(p, &space, &n_space);

@@ -168,7 +168,7 @@ gateway_flags_check(struct arm_plan *p, const char *id, const struct vnet_peer *
 					     arm_str(v[i].peering, "name", ""));
 	if (arm_bool(peer->peering, "properties.doNotVerifyRemoteGateways", false))
 		return 0;
-	if (!has_gateway(p->s, peer->remote))
+	if (peer->remote && !has_gateway(p->s, peer->remote))
 		return arm_refuse_at(e, 400, "RemoteVnetHasNoGateways",
 				     "properties.useRemoteGateways",
 				     "Peering %s cannot have UseRemoteGateway flag set to true "
@@ -284,8 +284,10 @@ gone_disconnect(struct arm_plan *p)
 
 	for (size_t i = 0, n = p->have ? vnet_peers(p->s, p->have, &v) : 0; i < n; i++)
 		if (!p->want ||
-		    !arm_child(p->want->body, PEERINGS, arm_str(v[i].peering, "name", "")))
+		    !arm_child(p->want->body, PEERINGS, arm_str(v[i].peering, "name", ""))) {
 			disconnect(p, &v[i]);
+			vnet_recompile(p, p->have);
+		}
 }
 
 static int

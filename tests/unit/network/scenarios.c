@@ -4,7 +4,7 @@
  * A scenario is lines:
  *   # text                    copied to the output
  *   as NAME                   who asks: customer, other, provider, operator
- *   PUT|GET|PATCH|POST|DELETE PATH [JSON]     api-version is added
+ *   PUT|GET|PATCH|POST|DELETE PATH[?QUERY] [JSON]     api-version is added
  *   ~PUT PATH [JSON] ...      the same, but only the status of a success is copied to the output
  *   let NAME = DOTTED.PATH    from the last answer's body; "header:NAME" from its headers
  *   settle                    every node reports what it has, operations end
@@ -318,8 +318,10 @@ do_request(struct run *t, const char *method, const char *path, const char *body
 	*req = (struct arm_request){
 		.arena = &t->arena,
 		.method = method_of(method),
-		.path = path,
-		.query = "api-version=2026-01-01",
+		.path = arena_strndup(&t->arena, path, strcspn(path, "?")),
+		.query = arena_printf(&t->arena, "api-version=2026-01-01%s%s",
+				      strchr(path, '?') ? "&" : "",
+				      strchr(path, '?') ? strchr(path, '?') + 1 : ""),
 		.body = body,
 		.body_len = strlen(body),
 		.authorization = t->as,
@@ -499,15 +501,33 @@ print_nodes(struct run *t, bool only_changes)
 		print_node(t, json_string_value(node), only_changes);
 }
 
+/* The oldest question of a node that has not been answered; several may come with one poll. A new
+ * reference. */
+static json_t *
+question(struct run *t, const char *node)
+{
+	const char *key = arena_printf(&t->arena, " asked %s", node);
+	json_t *p = poll(t, node), *waiting = json_object_get(t->seen, key), *q;
+
+	if (!waiting) {
+		waiting = json_array();
+		json_object_set_new(t->seen, key, waiting);
+	}
+	json_array_extend(waiting, json_object_get(p, "queries"));
+	json_decref(p);
+	q = json_incref(json_array_get(waiting, 0));
+	json_array_remove(waiting, 0);
+	if (!q)
+		fail_msg("no question for %s", node);
+	return q;
+}
+
 static void
 do_answer(struct run *t, const char *node, const char *json)
 {
-	json_t *p = poll(t, node);
-	json_t *q = json_array_get(json_object_get(p, "queries"), 0);
+	json_t *q = question(t, node);
 	struct err e;
 
-	if (!q)
-		fail_msg("no question for %s", node);
 	buf_printf(&t->out, "asked: ");
 	json_t *shown = json_pack("{s:O, s:O}", "kind", json_object_get(q, "kind"), "object",
 				  json_object_get(q, "object"));
@@ -522,7 +542,7 @@ do_answer(struct run *t, const char *node, const char *json)
 	arm_tick(t->engine);
 	json_decref(a);
 	json_decref(shown);
-	json_decref(p);
+	json_decref(q);
 }
 
 /* ---- lines ---- */
