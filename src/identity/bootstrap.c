@@ -7,7 +7,7 @@ static const struct first {
 	const char *name, *role, *scope; /* scope: fact naming a subscription, or "/" */
 } firsts[IDENTITY_FIRST] = {
 	{ "customer", ROLE_OWNER, "subscription" },
-	{ "provider", ROLE_OWNER, "provider-subscription" },
+	{ "provider", ROLE_PROVIDER, "provider-subscription" },
 	{ "operator", ROLE_OWNER, "/" },
 	{ "reader", ROLE_READER, "subscription" },
 	{ "nobody", NULL, NULL },
