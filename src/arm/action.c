@@ -203,6 +203,9 @@ waiting_check(struct ctx *c)
 {
 	size_t n = 0;
 
+	if (c->req->as) /* its asker does not wait */
+		return arm_refuse(&c->error, 400, "InvalidTemplate",
+				  "What nodes answer cannot be referred to in a template.");
 	pthread_mutex_lock(&c->en->lock);
 	LIST_FOR(it, &c->en->calls)
 	n += !strcmp(LIST_ENTRY(it, struct pending, link)->caller.oid, c->caller.oid);

@@ -23,12 +23,14 @@ enum {
 	TEMPLATE_MAX_NODES = 200000, /* values in a body */
 	TEMPLATE_MAX_NESTING = 128,  /* of expressions in expressions, through variables, too */
 	TEMPLATE_MAX_EXPRESSION = 24576,
-	TEMPLATE_MAX_STEPS = 1000000,  /* values and calls looked at, a template */
+	TEMPLATE_MAX_STEPS = 4000000,  /* values and calls looked at, a template */
 	TEMPLATE_MAX_BYTES = 32 << 20, /* made by all functions together */
 	TEMPLATE_MAX_TEXT = 1 << 20,   /* one text made by a function */
 	TEMPLATE_MAX_RESOURCES = 800,  /* copies counted */
 	TEMPLATE_MAX_PARAMETERS = 256,
 	TEMPLATE_MAX_ARGS = 256,
+	TEMPLATE_MAX_MADE =
+		128, /* levels of arrays and objects that functions put into each other */
 };
 
 /* JSON as people and tools write it: comments, commas before a closing bracket, unquoted names (az
@@ -85,6 +87,8 @@ struct template
 
 	/* template_expr.c's own */
 	json_t *keep, *variables;
+	struct map levels; /* address of what was made -> its depth */
+	bool has_unknown;
 	const struct template_place *place;
 	const struct template_copy *copies;
 	const char *root; /* what place begins with: "parameters.x" */
@@ -108,6 +112,10 @@ bool template_is_unknown(struct template *t, const json_t *v);
 int template_fail(struct template *t, const char *fmt, ...) PRINTF(2, 3);
 /* Makes t the owner of j, and j countable: its bytes. NULL when a limit is passed. */
 json_t *template_own(struct template *t, json_t *j, size_t bytes);
+/* An array or object has its members now: how deep is it? NULL when a limit is passed. */
+json_t *template_filled(struct template *t, json_t *j);
+/* Counts a walk over values. False: too many. */
+bool template_charge(struct template *t, size_t n);
 /* The value of a variable, evaluated once. */
 json_t *template_variable(struct template *t, const char *name);
 /* The value of a parameter (template_plan.c). */
@@ -133,6 +141,7 @@ struct template_step {
 	const json_t *def; /* the resource as written */
 	const char *id, *fold;
 	const char *type, *name; /* full ones: "A/b/c", "x/y" */
+	const char *long_name;   /* "A/b/c/x/y" */
 	const char *version;
 	const char *place; /* "resources[2]" */
 	const struct template_copy *copies;

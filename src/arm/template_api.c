@@ -690,10 +690,9 @@ filter_read(struct ctx *c, const char **ret)
 static int
 list_run(struct ctx *c, struct arm_snapshot *s)
 {
-	const char *token = query_param(c->a, c->req->query, "$skiptoken"), *want = NULL;
-	const char *top = query_param(c->a, c->req->query, "$top");
-	long limit = top ? strtol(top, NULL, 10) : PAGE;
 	struct store_deployment *rows;
+	const char *want = NULL;
+	struct page page;
 	struct spot at;
 	size_t n = 0;
 	json_t *value;
@@ -701,13 +700,13 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 
 	if (r == 0)
 		r = filter_read(c, &want);
+	if (r == 0)
+		r = page_read(c, &page);
 	if (r < 0)
 		return r;
 	spot_read(&c->path, &at);
-	limit = limit < 1 || limit > 1000 ? PAGE : limit;
 	r = store_deployment_list(s->tx, c->a, fold(c->a, at.sub), at.rg ? fold(c->a, at.rg) : "",
-				  token ? token_decode(c->a, token) : NULL, (size_t)limit, &rows,
-				  &n, &c->err);
+				  page.after, page.size, &rows, &n, &c->err);
 	if (r < 0)
 		return r;
 	value = json_array();
@@ -718,11 +717,7 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 			json_array_append(value, one);
 		json_decref(one);
 	}
-	c->resp.status = 200;
-	c->resp.body = json_pack("{s:o}", "value", value);
-	if (n == (size_t)limit)
-		json_object_set_new(c->resp.body, "nextLink",
-				    json_string(next_link(c, rows[n - 1].fold)));
+	page_answer(c, value, n == page.size ? rows[n - 1].fold : NULL);
 	return 0;
 }
 

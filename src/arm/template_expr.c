@@ -44,6 +44,7 @@ template_fini(struct template *t)
 	json_decref(t->keep);
 	json_decref(t->variables);
 	json_decref(t->unknown);
+	map_fini(&t->levels);
 }
 
 json_t *
@@ -116,13 +117,47 @@ template_own(struct template *t, json_t *j, size_t bytes)
 	return NULL;
 }
 
-static bool
-step_count(struct template *t)
+bool
+template_charge(struct template *t, size_t n)
 {
-	if (++t->steps <= TEMPLATE_MAX_STEPS)
+	t->steps += n;
+	if (t->steps <= TEMPLATE_MAX_STEPS)
 		return true;
 	template_fail(t, "the template takes more than %d steps to evaluate", TEMPLATE_MAX_STEPS);
 	return false;
+}
+
+static bool
+step_count(struct template *t)
+{
+	return template_charge(t, 1);
+}
+
+static size_t
+level_of(const struct template *t, const json_t *j)
+{
+	return (size_t)(uintptr_t)map_get(&t->levels, &j, sizeof(j));
+}
+
+/* Values are shared, so a few functions can make something very deep; and whoever walks over it does
+ * that on the stack. */
+json_t *
+template_filled(struct template *t, json_t *j)
+{
+	size_t level = 0, i;
+	const char *key;
+	json_t *v;
+
+	json_array_foreach(j, i, v)
+		level = MAX(level, level_of(t, v));
+	json_object_foreach(j, key, v)
+		level = MAX(level, level_of(t, v));
+	if (++level > TEMPLATE_MAX_MADE) {
+		template_fail(t, "its values are nested deeper than %d levels", TEMPLATE_MAX_MADE);
+		return NULL;
+	}
+	map_put(&t->levels, &j, sizeof(j), (void *)(uintptr_t)level);
+	return template_charge(t, json_array_size(j) + json_object_size(j)) ? j : NULL;
 }
 
 static bool
@@ -135,7 +170,7 @@ holds_unknown(struct template *t, const json_t *v, unsigned depth)
 	if (v == t->unknown)
 		return true;
 	t->steps++;
-	if (depth > TEMPLATE_MAX_DEPTH)
+	if (depth > 2 * TEMPLATE_MAX_MADE || t->steps > TEMPLATE_MAX_STEPS)
 		return false;
 	json_array_foreach(v, i, one) {
 		if (holds_unknown(t, one, depth + 1))
@@ -151,7 +186,7 @@ holds_unknown(struct template *t, const json_t *v, unsigned depth)
 bool
 template_is_unknown(struct template *t, const json_t *v)
 {
-	return t->is_planning && holds_unknown(t, v, 0);
+	return t->has_unknown && holds_unknown(t, v, 0);
 }
 
 /* --- reading and evaluating --------------------------------------------------------------------------- */
@@ -323,8 +358,10 @@ select_from(struct parser *x, json_t *v, const json_t *key)
 		return t->unknown;
 	t->function = NULL;
 	if (json_is_object(v) && json_is_string(key)) {
-		hit = template_member(v, json_string_value(key));
-		if (!hit)
+		hit = json_object_get(v, json_string_value(key));
+		if (!hit && template_charge(t, json_object_size(v)))
+			hit = template_member(v, json_string_value(key));
+		if (!hit && !t->error->status)
 			template_fail(t, "the property '%.60s' does not exist",
 				      json_string_value(key));
 		return hit;
@@ -455,7 +492,7 @@ list_of(struct template *t, const json_t *in)
 		if (!one || json_array_append(out, one) < 0)
 			return NULL;
 	}
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static int64_t
@@ -503,7 +540,7 @@ copies_of(struct template *t, const json_t *copy, json_t *out)
 			if (!v || json_array_append(list, v) < 0)
 				return false;
 		}
-		if (!list || json_object_set(out, name, list) < 0)
+		if (!list || !template_filled(t, list) || json_object_set(out, name, list) < 0)
 			return false;
 	}
 	return true;
@@ -553,7 +590,7 @@ object_of(struct template *t, const json_t *in)
 			return NULL; /* place stays for nobody: the refusal is written */
 		t->place = here.up;
 	}
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static json_t *

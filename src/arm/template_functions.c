@@ -66,6 +66,27 @@ bool_made(bool v)
 	return v ? json_true() : json_false();
 }
 
+/* How many values there are in it. */
+static size_t
+weight(const json_t *v, size_t cap)
+{
+	const char *key;
+	size_t n = 1, i;
+	json_t *one;
+
+	json_array_foreach(v, i, one) {
+		if (n > cap)
+			return n;
+		n += weight(one, cap - n);
+	}
+	json_object_foreach((json_t *)v, key, one) {
+		if (n > cap)
+			return n;
+		n += weight(one, cap - n);
+	}
+	return n;
+}
+
 /* As Azure prints it; false: not a text or number. */
 static bool
 plain_print(struct buf *b, const json_t *v)
@@ -266,6 +287,7 @@ fn_reference(struct template *t, json_t *const *arg, size_t n)
 	if (t->is_planning) {
 		if (t->referenced)
 			t->referenced(t->referenced_arg, what);
+		t->has_unknown = true;
 		return t->unknown;
 	}
 	if (*what != '/')
@@ -312,7 +334,7 @@ concat_arrays(struct template *t, json_t *const *arg, size_t n)
 		if (out)
 			json_array_extend(out, arg[i]);
 	}
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static json_t *
@@ -424,6 +446,8 @@ fn_string(struct template *t, json_t *const *arg, size_t n)
 
 	if (plain_print(&b, arg[0]))
 		return text_made(t, &b);
+	if (!template_charge(t, weight(arg[0], TEMPLATE_MAX_STEPS)))
+		return NULL;
 	text = json_dumps(arg[0], JSON_COMPACT | JSON_ENCODE_ANY);
 	return template_own(t, json_string(text ? text : ""), text ? strlen(text) : 0);
 }
@@ -566,33 +590,49 @@ fn_empty(struct template *t, json_t *const *arg, size_t n)
 				    : wrong(t, 0, "a string, an array or an object", arg[0]);
 }
 
+/* Comparing walks over both; false: too many steps. */
 static bool
-array_has(const json_t *list, const json_t *v)
+compare(struct template *t, const json_t *a, const json_t *b, bool *ret)
+{
+	*ret = json_typeof(a) == json_typeof(b);
+	if (*ret && (json_is_array(a) || json_is_object(a)) &&
+	    !template_charge(t, weight(a, TEMPLATE_MAX_STEPS)))
+		return false;
+	*ret = *ret && json_equal(a, b);
+	return true;
+}
+
+static bool
+array_look(struct template *t, const json_t *list, const json_t *v, bool *ret)
 {
 	json_t *one;
 	size_t i;
 
+	*ret = false;
 	json_array_foreach(list, i, one) {
-		if (json_equal(one, v))
+		if (!template_charge(t, 1) || !compare(t, one, v, ret))
+			return false;
+		if (*ret)
 			return true;
 	}
-	return false;
+	return true;
 }
 
 static json_t *
 fn_contains(struct template *t, json_t *const *arg, size_t n)
 {
 	const char *s;
+	bool has;
 
-	if (json_is_array(arg[0])) {
-		t->steps += json_array_size(arg[0]);
-		return bool_made(array_has(arg[0], arg[1]));
-	}
+	if (json_is_array(arg[0]))
+		return array_look(t, arg[0], arg[1], &has) ? bool_made(has) : NULL;
 	s = string_arg(t, arg, 1);
 	if (!s)
 		return NULL;
 	if (json_is_object(arg[0]))
-		return bool_made(template_member(arg[0], s) != NULL);
+		return template_charge(t, json_object_size(arg[0]))
+			       ? bool_made(template_member(arg[0], s) != NULL)
+			       : NULL;
 	if (json_is_string(arg[0]))
 		return bool_made(strstr(json_string_value(arg[0]), s) != NULL);
 	return wrong(t, 0, "a string, an array or an object", arg[0]);
@@ -605,7 +645,7 @@ fn_create_array(struct template *t, json_t *const *arg, size_t n)
 
 	for (size_t i = 0; i < n && out; i++)
 		json_array_append(out, arg[i]);
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static json_t *
@@ -623,26 +663,24 @@ fn_create_object(struct template *t, json_t *const *arg, size_t n)
 		if (!key || json_object_set(out, key, arg[i + 1]) < 0)
 			return NULL;
 	}
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
-/* b's members over a's, objects into each other. */
+/* b's members over a's, objects into each other; owned. */
 static json_t *
-merged(struct template *t, const json_t *a, const json_t *b, unsigned depth)
+merged(struct template *t, const json_t *a, const json_t *b)
 {
-	json_t *out = json_copy((json_t *)a), *v, *was;
+	json_t *out = template_own(t, json_copy((json_t *)a), 32 * json_object_size(a)), *v, *was;
 	const char *key;
 
 	json_object_foreach((json_t *)b, key, v) {
-		t->steps++;
-		was = json_object_get(out, key);
-		if (json_is_object(was) && json_is_object(v) && depth < TEMPLATE_MAX_DEPTH)
-			json_object_set_new(out, key, merged(t, was, v, depth + 1));
-		else
-			json_object_set(out, key, v);
+		was = out ? json_object_get(out, key) : NULL;
+		if (json_is_object(was) && json_is_object(v))
+			v = merged(t, was, v);
+		if (!out || !v || json_object_set(out, key, v) < 0)
+			return NULL;
 	}
-	t->bytes += 32 * json_object_size(out);
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static json_t *
@@ -650,23 +688,19 @@ union_of_arrays(struct template *t, json_t *const *arg, size_t n)
 {
 	json_t *out = template_own(t, json_array(), 16 * json_array_size(arg[0])), *one;
 	size_t k;
+	bool has;
 
 	for (size_t i = 0; i < n && out; i++) {
 		if (!json_is_array(arg[i]))
 			return wrong(t, i, "an array as the first one is", arg[i]);
 		json_array_foreach(arg[i], k, one) {
-			t->steps += json_array_size(out);
-			if (t->steps > TEMPLATE_MAX_STEPS) {
-				template_fail(t,
-					      "the template takes more than %d steps to evaluate",
-					      TEMPLATE_MAX_STEPS);
+			if (!array_look(t, out, one, &has))
 				return NULL;
-			}
-			if (!array_has(out, one))
+			if (!has)
 				json_array_append(out, one);
 		}
 	}
-	return out;
+	return out ? template_filled(t, out) : NULL;
 }
 
 static json_t *
@@ -681,7 +715,7 @@ fn_union(struct template *t, json_t *const *arg, size_t n)
 			return wrong(t, i,
 				     i ? "an object as the first one is" : "an object or array",
 				     arg[i]);
-		out = template_own(t, merged(t, out, arg[i], 0), 32);
+		out = i ? merged(t, out, arg[i]) : out;
 	}
 	return out;
 }
@@ -719,7 +753,9 @@ fn_if(struct template *t, json_t *const *arg, size_t n)
 static json_t *
 fn_equals(struct template *t, json_t *const *arg, size_t n)
 {
-	return bool_made(json_equal(arg[0], arg[1]));
+	bool is;
+
+	return compare(t, arg[0], arg[1], &is) ? bool_made(is) : NULL;
 }
 
 static json_t *

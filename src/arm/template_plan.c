@@ -190,7 +190,8 @@ template_parameters(struct template *t, const json_t *given)
 		return template_fail(t, "parameters: must be an object");
 	if (given && !json_is_null(given) && !json_is_object(given))
 		return template_fail(t, "properties.parameters: must be an object");
-	if (json_object_size(defs) > TEMPLATE_MAX_PARAMETERS)
+	if (json_object_size(defs) > TEMPLATE_MAX_PARAMETERS ||
+	    json_object_size(given) > TEMPLATE_MAX_PARAMETERS)
 		return template_fail(t, "parameters: there are more than %d",
 				     TEMPLATE_MAX_PARAMETERS);
 	json_object_foreach((json_t *)given, name, v) {
@@ -381,6 +382,7 @@ step_name(struct template *t, struct template_step *s, const struct template_ste
 	if (!scope)
 		return -EBADE;
 	s->id = arena_printf(t->arena, "%s%s", scope, tail);
+	s->long_name = arena_printf(t->arena, "%s/%s", s->type, s->name);
 	s->fold = arm_id_fold(t->arena, s->id);
 	return 0;
 }
@@ -409,16 +411,21 @@ step_add(struct planner *p, const struct template_step *s)
 	return 0;
 }
 
-static void
+static int
 off_add(struct planner *p, const char *id_fold)
 {
 	struct template_plan *plan = p->plan;
+
+	if (plan->n_off == TEMPLATE_MAX_RESOURCES)
+		return template_fail(p->t, "there are more than %d resources",
+				     TEMPLATE_MAX_RESOURCES);
 	const char **more = NEW_ARRAY(p->t->arena, const char *, plan->n_off + 1);
 
 	if (plan->n_off)
 		memcpy(more, plan->off, plan->n_off * sizeof(*more));
 	more[plan->n_off++] = id_fold;
 	plan->off = more;
+	return 0;
 }
 
 /* 1: yes, 0: no. */
@@ -466,7 +473,7 @@ resource_add_one(struct planner *p, const json_t *def, const char *place, const 
 	if (on)
 		r = step_add(p, &s);
 	else
-		off_add(p, s.fold);
+		r = off_add(p, s.fold);
 	if (r == 0 && children && !s.is_deployment)
 		r = resources_add(p, children, arena_printf(t->arena, "%s.resources", place), &s,
 				  on);
@@ -585,13 +592,15 @@ depends_on(struct planner *p, struct template_step *s, const char *what)
 	const char *id_fold = *what == '/' ? arm_id_fold(a, what) : NULL;
 	size_t hits = 0;
 
+	if (!template_charge(p->t, 1 + plan->n / 8))
+		return -EBADE;
+
 	for (size_t i = 0; i < plan->n; i++) {
 		struct template_step *b = &plan->steps[i];
-		const char *long_name = arena_printf(a, "%s/%s", b->type, b->name);
 
 		if (id_fold ? !strcmp(b->fold, id_fold)
 			    : (b->loop && same(b->loop, what)) || same(b->name, what) ||
-				      same(long_name, what)) {
+				      same(b->long_name, what)) {
 			edge_add(p, s, b);
 			hits++;
 		}
@@ -778,7 +787,7 @@ template_plan_make(struct template *t, struct template_plan *ret)
 		r = implied_order(&p);
 	if (r == 0)
 		r = circle_check(&p);
-	t->is_planning = false;
+	t->is_planning = t->has_unknown = false;
 	/* What was made from the unknown is made again when it is known. */
 	json_object_clear(t->variables);
 	return r;

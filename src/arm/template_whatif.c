@@ -3,13 +3,14 @@
  * and what would be refused is refused here, in the same words. Nested deployments are gone into. */
 #include "arm/template.h"
 
-enum { MAX_LEVELS = 8 };
+enum { MAX_LEVELS = 8, MAX_TRIED = TEMPLATE_MAX_RESOURCES /* at all levels */ };
 
 struct what_if {
 	struct ctx *c;
 	const struct deployment_order *order;
 	json_t *changes; /* NULL: only whether it works */
 	bool worked;
+	unsigned n_tried;
 };
 
 /* --- differences --------------------------------------------------------------------------------- */
@@ -287,6 +288,11 @@ step_try(struct what_if *w, struct store_tx *tx, struct template *t, struct temp
 
 	if (!body)
 		return -EBADE;
+	if (++w->n_tried > MAX_TRIED)
+		return arm_refuse(&w->c->error, 400, "InvalidTemplate",
+				  "The template and what is nested in it have more than %d "
+				  "resources.",
+				  MAX_TRIED);
 	if (s->is_deployment)
 		return nested_run(w, tx, s, body, depth);
 	if (w->changes)
@@ -344,7 +350,7 @@ level_try(struct what_if *w, struct store_tx *tx, const struct deployment_order 
 	/* A nested deployment is not there to be referred to. */
 	for (size_t i = 0; i < plan.n; i++)
 		if (plan.steps[i].is_deployment)
-			t->is_planning = true;
+			t->is_planning = t->has_unknown = true;
 	outputs = template_outputs(t);
 	json_decref(outputs);
 	if (!outputs)
@@ -386,6 +392,7 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 	w->c->error = error_fresh(w->c->en, w->c->a);
 	if (w->changes)
 		json_array_clear(w->changes); /* it may be the second try */
+	w->n_tried = 0;
 	r = level_run(w, tx, w->order, 0);
 	w->worked = r == 0;
 	return r < 0 ? r : -ECANCELED; /* rolled back */

@@ -171,6 +171,10 @@ what_is_wrong_is_named(void **state)
 		  "InvalidRequestContent", "a value is missing" },
 		{ D "d", "{\"properties\":{template:{resources:[{}]}}}", 400, "InvalidTemplate",
 		  "resources[0].type" },
+		{ D "d",
+		  SIMPLE("{type:'Example.Things/shelves',apiVersion:'2020-01-01',name:'s',location:"
+			 "'westeurope',copy:{name:'l',count:801}}"),
+		  400, "InvalidTemplate", "from 0 to 800" },
 		{ D "a b", SIMPLE(""), 400, "InvalidDeploymentName", "'a b' is invalid" },
 		{ "/subscriptions/" SUB "/resourceGroups/none/providers/Microsoft.Resources/"
 		  "deployments/d",
@@ -231,6 +235,24 @@ a_failure_has_details(void **state)
 				ARM_GET, D, NULL),
 			 200);
 	assert_int_equal(json_array_size(arm_at(f->resp.body, "value")), 0);
+}
+
+/* What only nodes know would be answered later, by another thread. */
+static void
+nodes_are_not_asked(void **state)
+{
+	struct fixture *f = *state;
+
+	group(f);
+	box(f, "b1", "{\"size\":{\"width\":1}}");
+	assert_string_equal(deploy(f, D "d1",
+				   TEMPLATE("{}", "{}", "",
+					    "{o:{type:'object',value:\"[reference('" BOX
+					    "b1/weight')]\"}}")),
+			    "Failed");
+	assert_string_equal(text(f, "properties.error.code"), "DeploymentOutputEvaluationFailed");
+	assert_non_null(strstr(arm_str(at(f, "properties.error.details", 0), "message", ""),
+			       "cannot be referred to in a template"));
 }
 
 /* --- as the caller -------------------------------------------------------------------------------------- */
@@ -651,6 +673,7 @@ main(void)
 		T(secrets_stay_sealed),
 		T(what_is_wrong_is_named),
 		T(a_failure_has_details),
+		T(nodes_are_not_asked),
 		T(each_request_is_the_callers),
 		T(it_goes_on_after_a_restart),
 		T(what_was_done_may_be_done_again),

@@ -125,6 +125,7 @@ count(struct arm_call *c)
 
 static const struct arm_action box_actions[] = {
 	{ .name = "weigh", .method = ARM_POST, .run = weigh, .answered = weighed },
+	{ .name = "weight", .method = ARM_GET, .run = weigh, .answered = weighed },
 	{ .name = "count", .method = ARM_GET, .run = count },
 	{ 0 },
 };

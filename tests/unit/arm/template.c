@@ -405,7 +405,50 @@ evaluation_has_limits(void **state)
 			"\"input\":\"[copyIndex('a')]\"}]}}]}}]}",
 			0, NULL);
 	assert_null(template_value(&b.t, in, "here"));
-	assert_non_null(strstr(b.error.message, "more than"));
+	assert_true(strstr(b.error.message, "more than") || strstr(b.error.message, "larger than"));
+	json_decref(in);
+	bench_fini(&b);
+}
+
+static void
+values_cannot_grow_without_end(void **state)
+{
+	AUTO_BUF doc = { 0 };
+	struct bench b;
+	json_t *in = json_string("[length(variables('v131'))]");
+
+	/* each is known by then, so no expression is nested deeply */
+	buf_printf(&doc, "{resources:[],variables:{v0:[]");
+	for (unsigned i = 1; i < 200; i++)
+		buf_printf(&doc, ",v%u:\"[createArray(variables('v%u'))]\"", i, i - 1);
+	buf_printf(&doc, "}}");
+	bench_init(&b, buf_str(&doc));
+	for (unsigned i = 0; i < 200; i += 10) {
+		json_t *v = json_string(arena_printf(&b.arena, "[variables('v%u')]", i));
+
+		b.error.status = 0;
+		template_value(&b.t, v, "here");
+		json_decref(v);
+	}
+	assert_null(template_value(&b.t, in, "here"));
+	assert_non_null(strstr(b.error.message, "nested deeper than 128 levels"));
+	json_decref(in);
+	bench_fini(&b);
+
+	/* 800 comparisons of 10,000 elements */
+	AUTO_BUF list = { 0 };
+
+	for (unsigned i = 0; i < 10000; i++)
+		buf_printf(&list, "%s0", i ? "," : "");
+	AUTO_FREE char *big = mem_printf("{resources:[],variables:{a:[%s],b:[%s],copy:[{name:'c',"
+					 "count:800,input:\"[equals(variables('a'),variables('b'))]"
+					 "\"}]}}",
+					 buf_str(&list), buf_str(&list));
+
+	bench_init(&b, big);
+	in = json_string("[variables('c')]");
+	assert_null(template_value(&b.t, in, "here"));
+	assert_non_null(strstr(b.error.message, "takes more than 4000000 steps"));
 	json_decref(in);
 	bench_fini(&b);
 }
@@ -684,6 +727,7 @@ main(void)
 		cmocka_unit_test(functions_give_values),
 		cmocka_unit_test(functions_refuse),
 		cmocka_unit_test(evaluation_has_limits),
+		cmocka_unit_test(values_cannot_grow_without_end),
 		cmocka_unit_test(arrays_are_copied_by_loops),
 		cmocka_unit_test(parameters_are_checked),
 		cmocka_unit_test(secrets_are_not_shown),
