@@ -95,7 +95,7 @@ users(struct arm_extension_call *x, struct identity *id)
 {
 	bool invites = x->n_seg == 3 && !strcasecmp(x->seg[2], "invite"),
 	     revokes = x->n_seg == 3 && !strcasecmp(x->seg[2], "revoke");
-	struct store_principal who;
+	struct store_principal who = { .oid = "", .upn = "", .name = "" };
 	int r;
 
 	if (!(invites || revokes) || x->method != ARM_POST)

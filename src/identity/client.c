@@ -281,7 +281,7 @@ int
 tenant_admits(struct store_tx *tx, const struct call *c, const char *home, struct err *e)
 {
 	struct store_tenant t;
-	const char *id;
+	const char *id = "";
 	int r;
 
 	if (!c->route.tenant)

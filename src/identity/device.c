@@ -242,7 +242,7 @@ visit_run(struct store_tx *tx, void *arg, struct err *e)
 {
 	struct visit *v = arg;
 	struct call *c = v->c;
-	struct store_ticket u, t;
+	struct store_ticket u = { .body = "" }, t = { .body = "" };
 	char hash[65], *text;
 	json_t *body;
 	int r;

@@ -69,13 +69,19 @@ look_up(const char *tail, enum where where)
 	return (struct route){ .what = AT_NOTHING };
 }
 
-/* A GUID or a domain. */
+/* A GUID, a domain, or a word for any. */
 static size_t
 tenant_length(const char *s)
 {
+	static const char *const any[] = { "common", "organizations", "adfs" };
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-");
 
-	return n <= 253 && s[n] == '/' ? n : 0;
+	if (!n || n > 253 || s[n] != '/')
+		return 0;
+	for (size_t i = 0; i < COUNT(any); i++)
+		if (n == strlen(any[i]) && !strncmp(s, any[i], n))
+			return n;
+	return memchr(s, '.', n) || memchr(s, '-', n) ? n : 0;
 }
 
 static const char *

@@ -379,8 +379,8 @@ user_run(struct store_tx *tx, void *arg, struct err *e)
 	struct call *c = b->c;
 	const char *both =
 		arena_printf(c->a, "%s\n%s", jwt_text(&b->jwt, "iss"), jwt_text(&b->jwt, "sub"));
-	struct store_principal who;
-	struct store_ticket t;
+	struct store_principal who = { .oid = "" };
+	struct store_ticket t = { .oid = "" };
 	char subject[65];
 	int r;
 
