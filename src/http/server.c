@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include "http/streams.h"
+
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -26,6 +28,8 @@ enum {
 	SEND_SECONDS = 120,   /* for the answer */
 	MAX_PER_ADDRESS = 256,
 	MAX_AGENTS_PER_ADDRESS = 1024, /* they may share one behind NAT */
+	MAX_CONNECTIONS = 12000,
+	MAX_STREAMS = 100, /* of one principal */
 };
 
 /* A connection, whatever it is doing, and until when it must have done it. A client that sends a
@@ -51,7 +55,8 @@ struct call {
 	bool discards;      /* what comes is not kept: nobody known sends it, or one of these: */
 	bool is_too_large, is_starved;
 	const char *method, *path;
-	const char *node; /* agents' listener, once known */
+	const char *node;      /* agents' listener, once known */
+	struct stream *stream; /* what is answered goes on and on */
 	struct mono parked_until;
 	struct arm_request req;
 	/* the answer */
@@ -80,6 +85,7 @@ struct card {
 
 struct http_server {
 	struct http_config cfg;
+	struct streams *streams;
 	struct card *card;
 	struct listener listeners[MAX_LISTENERS];
 	size_t n_listeners;
@@ -188,6 +194,25 @@ metrics_nodes(struct store_tx *tx, void *arg, struct err *e)
 }
 
 static void
+metrics_streams(struct http_server *s, struct buf *b)
+{
+	const struct streams_count n = streams_count(s->streams);
+
+	buf_printf(b,
+		   "# TYPE wayleave_streams gauge\nwayleave_streams %zu\n"
+		   "# TYPE wayleave_stream_bytes gauge\nwayleave_stream_bytes %zu\n"
+		   "# TYPE wayleave_streams_total counter\nwayleave_streams_total %llu\n"
+		   "# TYPE wayleave_stream_events_total counter\n"
+		   "wayleave_stream_events_total %llu\n"
+		   "# TYPE wayleave_streams_slow_total counter\nwayleave_streams_slow_total %llu\n"
+		   "# TYPE wayleave_streams_denied_total counter\n"
+		   "wayleave_streams_denied_total %llu\n",
+		   n.n_open, n.n_bytes, (unsigned long long)n.n_opened,
+		   (unsigned long long)n.n_events, (unsigned long long)n.n_slow,
+		   (unsigned long long)n.n_ended);
+}
+
+static void
 answer_metrics(struct call *c)
 {
 	struct http_server *s = c->s;
@@ -210,6 +235,7 @@ answer_metrics(struct call *c)
 		(unsigned long long)s->n_late, s->n_calls, s->bodies,
 		(unsigned long long)store_scanned_rows(s->cfg.store));
 	pthread_mutex_unlock(&s->lock);
+	metrics_streams(s, &b);
 	store_read(s->cfg.store, metrics_nodes, &b, NULL);
 	c->status = 200;
 	c->type = "text/plain; version=0.0.4";
@@ -613,10 +639,24 @@ agent_run(struct call *c)
 
 /* --- workers ------------------------------------------------------------------------------------------------- */
 
+static const char *
+last_event_id(struct call *c)
+{
+	const char *id = header(c, "Last-Event-ID");
+
+	return id ? id : arm_query(&c->arena, c->req.query, "lastEventId");
+}
+
 /* Afterwards the call is answered, parked, or the engine answers it. */
 static void
 call_run(struct call *c)
 {
+	if (!c->is_agent && !strcmp(c->method, "GET") && arm_stream_is_path(c->path)) {
+		c->req.method = ARM_GET;
+		stream_open(c->s->streams, &c->stream, c->conn, &c->req, last_event_id(c), c,
+			    arm_done, c);
+		return;
+	}
 	if (c->is_agent) {
 		if (!agent_run(c))
 			call_resume(c);
@@ -696,6 +736,7 @@ http_server_tick(struct http_server *s)
 	struct mono now = mono_now();
 
 	arm_tick(s->cfg.engine);
+	streams_tick(s->streams);
 	pthread_mutex_lock(&s->lock);
 	late_cut(s, now);
 	LIST_FOR_SAFE(it, &s->parked)
@@ -723,19 +764,29 @@ conn_until(struct call *c, int seconds)
 	pthread_mutex_unlock(&c->s->lock);
 }
 
+static void
+stream_deadline(void *call, int seconds)
+{
+	conn_until(call, seconds);
+}
+
 static enum MHD_Result
 call_respond(struct call *c)
 {
+	bool is_stream = stream_is_open(c->stream);
 	struct MHD_Response *r =
-		c->shared ? MHD_create_response_from_buffer(c->len, (void *)c->shared,
-							    MHD_RESPMEM_PERSISTENT)
-			  : MHD_create_response_from_buffer(c->len, c->text, MHD_RESPMEM_MUST_FREE);
+		is_stream ? stream_response(c->stream)
+		: c->shared
+			? MHD_create_response_from_buffer(c->len, (void *)c->shared,
+							  MHD_RESPMEM_PERSISTENT)
+			: MHD_create_response_from_buffer(c->len, c->text, MHD_RESPMEM_MUST_FREE);
 	enum MHD_Result ok;
 
 	if (!r)
 		return MHD_NO;
-	c->text = NULL;
-	if (c->len)
+	if (!is_stream)
+		c->text = NULL;
+	if (c->len && !is_stream)
 		MHD_add_response_header(r, "Content-Type", c->type);
 	for (size_t i = 0; i < c->n_headers; i++)
 		MHD_add_response_header(r, c->headers[i].name, c->headers[i].value);
@@ -921,6 +972,7 @@ on_completed(void *arg, struct MHD_Connection *conn, void **slot,
 		return;
 	s = c->s;
 	held = c->held;
+	stream_close(c->stream);
 	conn_until(c, IDLE_SECONDS + REQUEST_SECONDS);
 	buf_fini(&c->body);
 	free(c->text);
@@ -1034,13 +1086,14 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 {
 	struct listener *l = &s->listeners[s->n_listeners];
 	const struct http_config *cfg = &s->cfg;
-	unsigned max = cfg->max_connections ? cfg->max_connections : is_agent ? 12000 : 4096;
+	unsigned max = cfg->max_connections ? cfg->max_connections : MAX_CONNECTIONS;
+	unsigned each = cfg->max_per_address ? cfg->max_per_address : MAX_PER_ADDRESS;
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
 		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		  MIN(max, is_agent ? MAX_AGENTS_PER_ADDRESS : MAX_PER_ADDRESS), NULL },
+		  MIN(max, is_agent ? MAX_AGENTS_PER_ADDRESS : each), NULL },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
 		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l },
 		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
@@ -1069,6 +1122,12 @@ http_server_start(const struct http_config *cfg, struct http_server **ret, struc
 {
 	struct http_server *s = mem_alloc(sizeof(*s));
 	size_t n = cfg->n_workers ? MIN(cfg->n_workers, COUNT(s->workers)) : 8;
+	const struct streams_config sc = {
+		.engine = cfg->engine,
+		.per_principal = cfg->max_streams ? cfg->max_streams : MAX_STREAMS,
+		.beat_ms = POLL_SECONDS * 1000,
+		.deadline = stream_deadline,
+	};
 	int r = 0;
 
 	s->cfg = *cfg;
@@ -1080,6 +1139,7 @@ http_server_start(const struct http_config *cfg, struct http_server **ret, struc
 	list_init(&s->parked);
 	list_init(&s->running);
 	list_init(&s->conns);
+	s->streams = streams_create(&sc);
 	*ret = s;
 	r = http_server_reload(s, e);
 	if (r < 0)
@@ -1112,6 +1172,7 @@ http_server_stop(struct http_server *s)
 	s->is_stopping = true;
 	pthread_mutex_unlock(&s->lock);
 	http_server_wake(s, NULL);
+	streams_stop(s->streams);
 	while (busy &&
 	       !mono_is_due(until,
 			    mono_now())) { /* reads that wait for nodes finish by themselves */
@@ -1126,6 +1187,7 @@ http_server_stop(struct http_server *s)
 		pthread_join(s->workers[i], NULL);
 	for (size_t i = 0; i < s->n_listeners; i++)
 		MHD_stop_daemon(s->listeners[i].daemon);
+	streams_destroy(s->streams);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->idle);

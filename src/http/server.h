@@ -3,7 +3,7 @@
  * libmicrohttpd does TLS and HTTP in threads of its own (epoll). A request is suspended as soon as
  * its body is in, handled by a pool of workers (which may block on the store), and resumed with its
  * answer. An agent's poll without news waits suspended, without a thread, until its node's objects
- * change or its time is over.
+ * change or its time is over. So does an event stream between events (streams.h).
  *
  * Two kinds of listener: the API (TLS), and the agents' (TLS with client certificates, except for
  * enrolment).
@@ -25,7 +25,9 @@ struct http_config {
 	const int *api_fds; /* listening sockets, ended by -1; the server's from now on */
 	const int *agent_fds;
 	unsigned n_workers;       /* 0: 8 */
-	unsigned max_connections; /* per listener; 0: 4096, agents' 12000 */
+	unsigned max_connections; /* per listener; 0: 12000 */
+	unsigned max_per_address; /* of the API's; 0: 256 */
+	unsigned max_streams;     /* open event streams of one principal; 0: 100 */
 };
 
 int http_server_start(const struct http_config *cfg, struct http_server **ret, struct err *e);

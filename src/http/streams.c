@@ -6,11 +6,13 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <sys/epoll.h>
 
 enum {
 	MAX_TEXT = 256 << 10, /* waiting for one client, beside its first snapshot */
 	SEND_SECONDS = 30,    /* to take it */
 	BATCHES = 20,         /* of news at a tick */
+	GONE = 256,           /* clients that left, seen at once */
 };
 
 struct stream {
@@ -19,6 +21,7 @@ struct stream {
 	struct streams *all;
 	struct scope *scope; /* NULL: not open */
 	struct MHD_Connection *conn;
+	int fd;
 	struct arm_stream arm;
 	const char *authorization;
 	void *owner;
@@ -40,6 +43,7 @@ struct streams {
 	struct list by_beat;
 	struct map scopes;     /* fold -> struct scope * */
 	struct map principals; /* oid -> number of open streams */
+	int hung_up;           /* epoll: nobody reads the socket of a suspended connection */
 	int64_t seq;           /* handed out; -1: not yet known */
 	bool is_stopping;
 	struct streams_count count;
@@ -49,12 +53,17 @@ struct streams *
 streams_create(const struct streams_config *cfg)
 {
 	struct streams *all = mem_alloc(sizeof(*all));
+	struct err e = { 0 };
 
 	all->cfg = *cfg;
 	all->seq = -1;
+	all->hung_up = epoll_create1(EPOLL_CLOEXEC);
 	pthread_mutex_init(&all->registry, NULL);
 	pthread_mutex_init(&all->texts, NULL);
 	list_init(&all->by_beat);
+	/* From before the first stream on, nothing is missed. */
+	if (arm_stream_news(cfg->engine, &all->seq, NULL, NULL, &e) < 0)
+		log_warn("the log of events could not be read error=\"%s\"", e.text);
 	return all;
 }
 
@@ -66,6 +75,8 @@ streams_destroy(struct streams *all)
 	assert(list_is_empty(&all->by_beat));
 	map_fini(&all->scopes);
 	map_fini(&all->principals);
+	if (all->hung_up >= 0)
+		close(all->hung_up);
 	pthread_mutex_destroy(&all->registry);
 	pthread_mutex_destroy(&all->texts);
 	free(all);
@@ -189,7 +200,9 @@ static void
 stream_register(struct stream *st)
 {
 	struct streams *all = st->all;
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.ptr = st };
 
+	epoll_ctl(all->hung_up, EPOLL_CTL_ADD, st->fd, &ev);
 	st->scope = scope_get(all, st->arm.scope);
 	list_append(&st->scope->streams, &st->sibling);
 	st->next_beat = mono_add_ms(mono_now(), all->cfg.beat_ms);
@@ -250,6 +263,7 @@ stream_open(struct streams *all, struct stream **ret, struct MHD_Connection *con
 
 	st->all = all;
 	st->conn = conn;
+	st->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	st->owner = owner;
 	st->authorization = req->authorization;
 	st->arm.arena = req->arena;
@@ -278,6 +292,7 @@ stream_close(struct stream *st)
 	all = st->all;
 	pthread_mutex_lock(&all->registry);
 	if (st->scope) {
+		epoll_ctl(all->hung_up, EPOLL_CTL_DEL, st->fd, NULL);
 		list_remove(&st->link);
 		list_remove(&st->sibling);
 		if (list_is_empty(&st->scope->streams)) {
@@ -381,10 +396,22 @@ beats(struct streams *all)
 	}
 }
 
+/* A client that has gone would else count until the next heartbeat finds out. */
+static void
+gone(struct streams *all)
+{
+	struct epoll_event list[GONE];
+	int n = epoll_wait(all->hung_up, list, GONE, 0);
+
+	for (int i = 0; i < n; i++)
+		push(list[i].data.ptr, "", 0, true);
+}
+
 void
 streams_tick(struct streams *all)
 {
 	pthread_mutex_lock(&all->registry);
+	gone(all);
 	news(all);
 	beats(all);
 	pthread_mutex_unlock(&all->registry);

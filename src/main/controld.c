@@ -22,6 +22,9 @@
  *   catalogue: /usr/share/wayleave/catalogue   regions, locations, providers, offers, prices: for the
  *                                              first start and SIGHUP; in between the stored one counts
  *   workers: 8                                 threads that handle requests
+ *   connections: 12000                         of each listener
+ *   connections-per-address: 256               of the API's listeners
+ *   streams-per-principal: 100                 event streams that one caller may have open
  *   converge: 30                               seconds an operation waits for live nodes
  *   user: wayleave                             become this user, a name, UID or UID:GID (only when
  *                                              started as root; default: the owner of the state
@@ -79,7 +82,7 @@ struct config {
 	struct arena arena;
 	const char *state, *name, *catalogue, *user;
 	const char *listen[MAX_LIST + 1], *names[MAX_LIST + 1], *agents[MAX_LIST + 1];
-	long port, workers, converge;
+	long port, workers, converge, connections, per_address, streams;
 	enum log_level log;
 	struct identity_trust trust;
 	const char *federated[MAX_LIST + 1];
@@ -285,6 +288,12 @@ key_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
 		return number_read(key, text, 0, 65535, &c->port, e);
 	if (!strcmp(key, "workers"))
 		return number_read(key, text, 1, 64, &c->workers, e);
+	if (!strcmp(key, "connections"))
+		return number_read(key, text, 1, 1000000, &c->connections, e);
+	if (!strcmp(key, "connections-per-address"))
+		return number_read(key, text, 1, 1000000, &c->per_address, e);
+	if (!strcmp(key, "streams-per-principal"))
+		return number_read(key, text, 1, 1000000, &c->streams, e);
 	if (!strcmp(key, "converge"))
 		return number_read(key, text, 1, 600, &c->converge, e);
 	if (!strcmp(key, "log"))
@@ -902,6 +911,9 @@ serve(struct controld *c, struct err *e)
 		.api_fds = c->api_fds,
 		.agent_fds = c->agent_fds,
 		.n_workers = (unsigned)c->cfg.workers,
+		.max_connections = (unsigned)c->cfg.connections,
+		.max_per_address = (unsigned)c->cfg.per_address,
+		.max_streams = (unsigned)c->cfg.streams,
 	};
 	int r = http_server_start(&cfg, &c->server, e);
 
