@@ -3,6 +3,7 @@
 #include "cli/az.h"
 #include "cli/catalogue.h"
 #include "cli/circuit.h"
+#include "cli/directory.h"
 #include "cli/lab.h"
 #include "cli/local.h"
 #include "cli/resource.h"
@@ -119,6 +120,20 @@ static const struct cli_option up_options[] = {
 	{ NULL, NULL, NULL, false },
 };
 
+static const struct cli_option user_options[] = {
+	{ "name", "NAME", "as people read it", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option tenant_options[] = {
+	{ "name", "NAME", "as people read it", false },
+	{ "domain", "DOMAIN", "what follows the @ of its users", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option scope_options[] = {
+	{ "scope", "ID", "a group, a resource, a management group or / (default: the subscription)", false },
+	{ NULL, NULL, NULL, false },
+};
+
 #define NOUN(noun, arg, what, options)                                                              \
 	{ noun " create", arg, "make " what, resource_create, options, NULL },                      \
 	{ noun " update", arg, "change what is given, keep the rest", resource_update, options, NULL }, \
@@ -134,8 +149,33 @@ const struct cli_command cli_commands[] = {
 	{ "env", NULL, "variables for az, SDKs and scripts, for a shell to source", account_env, NULL, NULL },
 	{ "token", NULL, "a bearer token (--as chooses whose)", account_token, NULL, NULL },
 	{ "trust", NULL, "how programs come to trust this Wayleave's CA", account_trust, NULL, NULL },
+	{ "user list", NULL, "the tenant's users (operator)", directory_list, NULL, NULL },
+	{ "user show", "USER", "one of them", directory_show, NULL, NULL },
+	{ "user create", "NAME@DOMAIN", "a new user; `wayleave user invite` lets him in", directory_create, user_options, NULL },
+	{ "user disable", "USER", "may do nothing from now on", directory_enable, NULL, NULL },
+	{ "user enable", "USER", "may again", directory_enable, NULL, NULL },
+	{ "user delete", "USER", "with all roles and memberships", directory_delete, NULL, NULL },
 	{ "user invite", "NAME", "a link that signs this user in, once (operator)", signin_invite, NULL, NULL },
 	{ "user revoke", "NAME", "end this user's sessions, sign-ins and links (operator)", signin_revoke, NULL, NULL },
+	{ "group list", NULL, "the tenant's groups (operator)", directory_list, NULL, NULL },
+	{ "group create", "NAME", "a new group", directory_create, NULL, NULL },
+	{ "group add", "GROUP WHO", "make a user, group or application a member", directory_member, NULL, NULL },
+	{ "group remove", "GROUP WHO", "no member any more", directory_member, NULL, NULL },
+	{ "group delete", "GROUP", "with all roles it gave", directory_delete, NULL, NULL },
+	{ "app list", NULL, "the tenant's applications (operator)", directory_list, NULL, NULL },
+	{ "role list", NULL, "which roles there are", directory_list, NULL, NULL },
+	{ "role assigned", NULL, "who has which role there", directory_assigned, scope_options, NULL },
+	{ "role assign", "ROLE WHO", "give a role to a user, group or application", directory_assign, scope_options, NULL },
+	{ "role revoke", "ASSIGNMENT", "take it away again", directory_revoke, NULL, NULL },
+	{ "partner list", NULL, "resellers (operator)", directory_list, NULL, NULL },
+	{ "partner create", "NAME", "a reseller's tenant (operator)", directory_create, tenant_options, NULL },
+	{ "partner admin", "NAME", "a new agent of it, with a secret (operator)", directory_admin, NULL, NULL },
+	{ "partner delete", "NAME", "close it, once it has no customers", directory_delete, NULL, NULL },
+	{ "customer list", NULL, "a reseller's customers (--as its agent)", directory_list, NULL, NULL },
+	{ "customer show", "NAME", "one of them", directory_show, NULL, NULL },
+	{ "customer create", "NAME", "a tenant and a subscription for it", directory_create, tenant_options, NULL },
+	{ "customer admin", "NAME", "its first administrator, with a secret", directory_admin, NULL, NULL },
+	{ "customer delete", "NAME", "part: it keeps all that is its own", directory_delete, NULL, NULL },
 	{ "signing-key list", NULL, "the keys that tokens are signed with (operator)", signin_keys, NULL, NULL },
 	{ "signing-key rotate", NULL, "another key in ten minutes (operator)", signin_rotate, rotate_options, NULL },
 	{ "az", "ARGUMENT...", "Azure's own command line, logged in here as --as says (default: customer)", az_run, NULL, NULL },

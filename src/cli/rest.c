@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/mono.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <jansson.h>
 #include <limits.h>
@@ -15,7 +16,7 @@ enum { WAIT_SECONDS = 120, BODY_MAX = 64 << 20 };
 
 struct rest {
 	const struct cli *cli;
-	char prefix[16]; /* "", "PROVIDER_" */
+	char prefix[64]; /* "", "PROVIDER_" */
 	struct map env;
 	CURL *curl;
 	char *token;
@@ -101,6 +102,39 @@ set_prefix(struct rest *r, const char *principal)
 	return false;
 }
 
+/* Anybody else whose NAME_CLIENT_ID and NAME_CLIENT_SECRET are in the environment file or, for who
+ * was made later, in the environment. */
+static bool
+set_own_prefix(struct rest *r, const char *principal)
+{
+	static const char *const names[] = { "CLIENT_ID", "CLIENT_SECRET", "SUBSCRIPTION",
+					     "TENANT" };
+	size_t n = strlen(principal);
+	char full[128];
+
+	if (!n || n + 2 > sizeof(r->prefix))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		r->prefix[i] = (char)(isalnum((unsigned char)principal[i])
+					      ? toupper((unsigned char)principal[i])
+					      : '_');
+	r->prefix[n] = '_';
+	r->prefix[n + 1] = '\0';
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const char *v;
+
+		snprintf(full, sizeof(full), "%s%s", r->prefix, names[i]);
+		v = getenv(full);
+		if (v && !map_get_str(&r->env, full))
+			map_put_str(&r->env, full, mem_strdup(v));
+		if (i == 0 && !map_get_str(&r->env, full))
+			return false;
+	}
+	if (!map_get_str(&r->env, full)) /* not that of the first ones: whose the client id is */
+		map_put_str(&r->env, full, mem_strdup("common"));
+	return true;
+}
+
 static int
 find_env(struct rest *r)
 {
@@ -130,13 +164,14 @@ rest_open(const struct cli *c, const char *principal, struct rest **ret)
 	int code;
 
 	r->cli = c;
-	if (!set_prefix(r, principal))
-		return cli_fail(
-			CLI_USAGE,
-			"no such principal: %s; there are customer, customer2, provider, operator, reader, nobody",
-			principal);
 	if ((code = find_env(r)) != CLI_OK)
 		return code;
+	if (!set_prefix(r, principal) && !set_own_prefix(r, principal))
+		return cli_fail(
+			CLI_USAGE,
+			"no such principal: %s; there are customer, customer2, provider, operator, reader, nobody, "
+			"and whose NAME_CLIENT_ID and NAME_CLIENT_SECRET the environment has",
+			principal);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	r->curl = curl_easy_init();
 	if (!r->curl)
