@@ -357,9 +357,7 @@ scope_of(const struct cli *c, const struct rest *r)
 
 	if (given)
 		return mem_strdup(strcmp(given, "/") != 0 ? given : "");
-	return c->group
-		       ? mem_printf("/subscriptions/%s/resourceGroups/%s", sub ? sub : "", c->group)
-		       : mem_printf("/subscriptions/%s", sub ? sub : "");
+	return mem_printf("/subscriptions/%s", sub ? sub : "");
 }
 
 static int
