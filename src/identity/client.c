@@ -557,13 +557,13 @@ prove_federated(struct proof *p)
 static const char *
 limit_key(struct call *c, const char *client_id)
 {
-	return arena_printf(c->a, "client %s %s", client_id, c->rq->remote);
+	return arena_printf(c->a, "client %s %s", client_id, limit_address(c->a, c->rq->remote));
 }
 
 static bool
 is_over_limit(struct call *c, const char *client_id)
 {
-	const char *address = arena_printf(c->a, "address %s", c->rq->remote);
+	const char *address = arena_printf(c->a, "address %s", limit_address(c->a, c->rq->remote));
 
 	if (limits_count(c->id->limits, limit_key(c, client_id), 0, c->now_us) < MAX_WRONG &&
 	    limits_count(c->id->limits, address, 0, c->now_us) < MAX_WRONG_ADDRESS)
@@ -578,7 +578,9 @@ static void
 count_wrong(struct call *c, const char *client_id)
 {
 	limits_count(c->id->limits, limit_key(c, client_id), 1, c->now_us);
-	limits_count(c->id->limits, arena_printf(c->a, "address %s", c->rq->remote), 1, c->now_us);
+	limits_count(c->id->limits,
+		     arena_printf(c->a, "address %s", limit_address(c->a, c->rq->remote)), 1,
+		     c->now_us);
 	c->out->event = arena_printf(c->a, "credentials refused client=%.*s",
 				     (int)MIN(strspn(client_id, "0123456789abcdef-"), 36),
 				     client_id);

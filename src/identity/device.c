@@ -104,7 +104,7 @@ at_devicecode(struct call *c)
 {
 	struct client cl;
 	struct code d = { .c = c, .client = &cl };
-	const char *address = arena_printf(c->a, "device %s", c->rq->remote);
+	const char *address = arena_printf(c->a, "device %s", limit_address(c->a, c->rq->remote));
 
 	if (!client_prove(c, false, &cl))
 		return;
@@ -308,8 +308,9 @@ page_ask(struct visit *v)
 static bool
 too_many_guesses(struct call *c, const struct session *s, unsigned more)
 {
-	return limits_count(c->id->limits, arena_printf(c->a, "guess %s", c->rq->remote), more,
-			    c->now_us) > MAX_GUESSES ||
+	return limits_count(c->id->limits,
+			    arena_printf(c->a, "guess %s", limit_address(c->a, c->rq->remote)),
+			    more, c->now_us) > MAX_GUESSES ||
 	       limits_count(c->id->limits, arena_printf(c->a, "guess %s", s->who.oid), more,
 			    c->now_us) > MAX_GUESSES;
 }

@@ -49,6 +49,9 @@ bool identity_is_path(const char *path);
 /* May wait for the store and for other issuers. */
 void identity_handle(struct identity *id, const struct identity_request *rq,
 		     struct identity_reply *ret);
+/* Is the Authorization header a token of ours that is in time? Without the store: its principal may be
+ * disabled meanwhile, so it only says whose bytes are read. */
+bool identity_is_bearer(struct identity *id, const char *authorization, int64_t now_us);
 /* Keys are published, used and dropped when their time comes; what is over goes. Every minute or so;
  * writes only when there is something to write. */
 int identity_tick(struct identity *id, int64_t now_us, struct err *e);

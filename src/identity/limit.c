@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "net/addr.h"
 
 enum { ROWS = 1024, WAYS = 4 };
 #define WINDOW_US (60 * SECOND)
@@ -35,6 +36,18 @@ limits_destroy(struct limits *l)
 		return;
 	pthread_mutex_destroy(&l->lock);
 	free(l);
+}
+
+const char *
+limit_address(struct arena *a, const char *remote)
+{
+	char text[ADDR_TEXT];
+	struct addr ad;
+
+	if (!strchr(remote, ':') || addr_parse(remote, &ad, NULL) < 0)
+		return remote;
+	memset(ad.b + 8, 0, 8);
+	return arena_strdup(a, addr_format(&ad, text));
 }
 
 static struct slot *

@@ -159,6 +159,8 @@ struct limits;
 struct limits *limits_create(void);
 void limits_destroy(struct limits *l);
 /* Counts one against a key; the number of those in the minute. 0 more: just looks. */
+/* Whom an address stands for: itself, or its /64. */
+const char *limit_address(struct arena *a, const char *remote);
 unsigned limits_count(struct limits *l, const char *key, unsigned more, int64_t now_us);
 
 /* --- grants: what ends in a token for a person --- */

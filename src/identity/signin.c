@@ -125,7 +125,8 @@ at_start(struct call *c)
 		return page_redirect(c, call_url(c, "/signin"));
 	if (!session_read(c, &s))
 		return;
-	if (limits_count(c->id->limits, arena_printf(c->a, "start %s", c->rq->remote), 1,
+	if (limits_count(c->id->limits,
+			 arena_printf(c->a, "start %s", limit_address(c->a, c->rq->remote)), 1,
 			 c->now_us) > MAX_STARTS)
 		return page_error(c, 429, "Too many sign-ins were begun. Please wait a minute.");
 	if (issuer_look(c->id, c->a, trust->issuer, trust->ca_pem, c->now_us, &v, &e) < 0)

@@ -412,6 +412,18 @@ token_check(struct identity *id, const char *authorization, int64_t now_us, stru
 	return claims;
 }
 
+bool
+identity_is_bearer(struct identity *id, const char *authorization, int64_t now_us)
+{
+	AUTO_ARENA a = { 0 };
+	struct arm_error e = { .arena = &a };
+	json_t *claims = token_check(id, authorization, now_us, &e);
+	bool ok = claims != NULL;
+
+	json_decref(claims);
+	return ok;
+}
+
 int
 principal_usable(struct store_tx *tx, struct arena *a, const char *oid, struct store_principal *ret,
 		 struct err *e)
