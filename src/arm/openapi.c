@@ -184,7 +184,7 @@ own_props(struct doc *d, const struct arm_type *t, const char *name, json_t *pro
 }
 
 static void
-type_schema(struct doc *d, const struct arm_type *t, const char *name)
+type_schema(struct doc *d, const struct arm_type *t, const char *name, bool is_child)
 {
 	static const char *const own[] = { "id", "name", "type", "etag" };
 	json_t *j = props_schema(d, t->top, name), *all = json_object_get(j, "properties");
@@ -192,6 +192,12 @@ type_schema(struct doc *d, const struct arm_type *t, const char *name)
 
 	for (size_t i = 0; i < COUNT(own); i++)
 		json_object_set_new(all, own[i], read_only_string());
+	if (is_child) { /* inline in its parent it is known by its name */
+		json_object_set_new(all, "name", json_pack("{s:s}", "type", "string"));
+		if (t->names)
+			json_object_set_new(json_object_get(all, "name"), "enum",
+					    words_json(t->names));
+	}
 	if (t->flags & ARM_TRACKED) {
 		json_object_set_new(all, "location",
 				    json_pack("{s:s, s:[s,s]}", "type", "string", "x-ms-mutability",
@@ -473,7 +479,7 @@ type_add(struct doc *d, const struct arm_type *top, const struct arm_type *t, co
 
 	at.path = arena_printf(d->a, "%s/{%s}", base, param);
 	json_object_set_new(names, param, name_schema(t));
-	type_schema(d, t, schema);
+	type_schema(d, t, schema, t != top);
 	add_list(d, &at, base, "List");
 	if (t == top && !(t->flags & ARM_TENANT_LEVEL))
 		add_list(d, &at, arena_printf(d->a, SUB_PATH "/providers/%s/%s", t->ns, t->name),
@@ -694,7 +700,7 @@ document(struct arm_engine *en)
 	parts = json_loads(text, 0, NULL);
 	assert(parts);
 	d = (struct doc){ &a, json_object(), json_object_get(parts, "schemas") };
-	type_schema(&d, &arm_lock_type, "Microsoft.Authorization.locks");
+	type_schema(&d, &arm_lock_type, "Microsoft.Authorization.locks", false);
 	json_object_set_new(d.schemas, "Any.List", list_of(&d, "Any"));
 	json_object_set_new(d.schemas, "ResourceGroup.List", list_of(&d, "ResourceGroup"));
 	for (size_t i = 0; i < COUNT(own); i++)
