@@ -6,6 +6,7 @@
 #include "cli/directory.h"
 #include "cli/lab.h"
 #include "cli/local.h"
+#include "cli/network.h"
 #include "cli/resource.h"
 #include "cli/signin.h"
 #include "cli/status.h"
@@ -74,7 +75,47 @@ static const struct cli_option nic_options[] = {
 	{ "vnet", "NAME", "its virtual network", true },
 	{ "subnet", "NAME", "default: default", false },
 	{ "address", "ADDRESS", "default: the next free one", false },
+	{ "nsg", "NAME", "its network security group", false },
+	{ "public-ip", "NAME", "its public address", false },
 	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option vnet_peering_options[] = {
+	{ "remote", "VNET", "the other virtual network, name or full id", true },
+	{ "lend-gateway", NULL, "it may use our gateway", false },
+	{ "use-gateway", NULL, "we use its gateway", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option rule_options[] = {
+	{ "priority", "N", "100 to 4096, each once a direction; the lowest that matches decides", false },
+	{ "direction", "DIRECTION", "Inbound (default) or Outbound", false },
+	{ "access", "ACCESS", "Allow (default) or Deny", false },
+	{ "protocol", "PROTOCOL", "Tcp, Udp, Icmp, Esp, Ah or * (default)", false },
+	{ "from", "PREFIX", "a prefix, an address, a service tag or * (default)", false },
+	{ "from-port", "PORTS", "80, 1-1023 or * (default)", false },
+	{ "to", "PREFIX", "as --from", false },
+	{ "port", "PORTS", "the destination's, as --from-port", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option route_options[] = {
+	{ "prefix", "PREFIX", "where to, or a service tag", false },
+	{ "hop", "TYPE", "VirtualAppliance, VirtualNetworkGateway, VnetLocal, Internet or None", false },
+	{ "address", "ADDRESS", "the appliance's", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option public_ip_options[] = {
+	{ "sku", "SKU", "Standard (default) or Basic", false },
+	{ "version", "VERSION", "IPv4 (default) or IPv6", false },
+	{ "dns", "LABEL", "a name in the region", false },
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option place_options[] = {
+	{ "location", "REGION", "default: $LOCATION of the environment", false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct cli_option peer_options[] = {
+	{ "peer", "ADDRESS", "one of `gateway peers`", true },
 	{ NULL, NULL, NULL, false },
 };
 static const struct cli_option gateway_options[] = {
@@ -134,6 +175,12 @@ static const struct cli_option scope_options[] = {
 	{ NULL, NULL, NULL, false },
 };
 
+#define CHILD(noun, parent, what, options)                                                           \
+	{ noun " create", parent " NAME", "make " what, resource_create, options, NULL },            \
+	{ noun " update", parent " NAME", "change what is given, keep the rest", resource_update, options, NULL }, \
+	{ noun " list", parent, "all of them", resource_list, NULL, NULL },                          \
+	{ noun " show", parent " NAME", "one of them", resource_show, NULL, NULL },                  \
+	{ noun " delete", parent " NAME", "remove it", resource_delete, NULL, NULL }
 #define NOUN(noun, arg, what, options)                                                              \
 	{ noun " create", arg, "make " what, resource_create, options, NULL },                      \
 	{ noun " update", arg, "change what is given, keep the rest", resource_update, options, NULL }, \
@@ -201,7 +248,18 @@ const struct cli_command cli_commands[] = {
 	NOUN("route-filter", "NAME", "which services a Microsoft peering announces", filter_options),
 	NOUN("vnet", "NAME", "a virtual network", vnet_options),
 	NOUN("nic", "NAME", "a network interface for a virtual machine", nic_options),
+	{ "nic routes", "NAME", "where its packets go: the system's, yours and what was learned", network_rows, NULL, &nic_routes },
+	{ "nic rules", "NAME", "the security rules that hold for it, in order", network_rows, NULL, &nic_rules },
+	CHILD("vnet-peering", "VNET", "one side of a peering of virtual networks", vnet_peering_options),
+	NOUN("nsg", "NAME", "a network security group", place_options),
+	CHILD("nsg-rule", "NSG", "a rule of it", rule_options),
+	NOUN("route-table", "NAME", "a route table", place_options),
+	CHILD("route", "TABLE", "a route of it", route_options),
+	NOUN("public-ip", "NAME", "a public address of the region", public_ip_options),
 	NOUN("gateway", "NAME", "the gateway that attaches a VNet to circuits", gateway_options),
+	{ "gateway peers", "NAME", "the edges it speaks BGP with", network_rows, NULL, &gateway_peers },
+	{ "gateway learned", "NAME", "what it has learned from them", network_rows, NULL, &gateway_learned },
+	{ "gateway advertised", "NAME", "what one of them announces for it", network_rows, peer_options, &gateway_advertised },
 	NOUN("connection", "NAME", "the tie between a gateway and a circuit", connection_options),
 	{ "offer list", NULL, "which providers offer circuits where, and how fast", resource_list, NULL, NULL },
 	{ "catalogue show", "[FILE]", "the version that counts, or one of its files (operator)", catalogue_show, NULL, NULL },

@@ -1,5 +1,5 @@
 /* The nouns: circuit, peering, authorization, reach, port, route-filter, vnet, nic, gateway,
- * connection, provider, cross-connection. Each is a row: where it lives, what its table shows, how a body is made from options. The verbs are common. */
+ * connection, nsg, route-table, public-ip, provider, cross-connection. Each is a row: where it lives, what its table shows, how a body is made from options. The verbs are common. */
 #include "cli/resource.h"
 #include "base/mem.h"
 #include "cli/rest.h"
@@ -74,8 +74,8 @@ put_leaf(struct buf *out, const json_t *v)
 	}
 }
 
-static char *
-leaf_text(const json_t *v, const char *path)
+char *
+resource_leaf(const json_t *v, const char *path)
 {
 	AUTO_BUF b = { 0 };
 
@@ -305,7 +305,7 @@ build_peering(struct cli *c, struct rest *r, json_t *body)
 }
 
 static int
-build_authorization(struct cli *c, struct rest *r, json_t *body)
+build_nothing(struct cli *c, struct rest *r, json_t *body)
 {
 	(void)c;
 	(void)r;
@@ -400,8 +400,79 @@ build_vnet(struct cli *c, struct rest *r, json_t *body)
 }
 
 static int
+build_vnet_peering(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "remote", "properties.remoteVirtualNetwork", F_REF,
+		  "Microsoft.Network/virtualNetworks" },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	set_path(body, "properties.allowGatewayTransit", json_boolean(cli_has(c, "lend-gateway")));
+	set_path(body, "properties.useRemoteGateways", json_boolean(cli_has(c, "use-gateway")));
+	return put_fields(c, r, body, fields);
+}
+
+static int
+build_rule(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "priority", "properties.priority", F_NUMBER, NULL },
+		{ "direction", "properties.direction", F_TEXT, NULL },
+		{ "access", "properties.access", F_TEXT, NULL },
+		{ "protocol", "properties.protocol", F_TEXT, NULL },
+		{ "from", "properties.sourceAddressPrefix", F_TEXT, NULL },
+		{ "from-port", "properties.sourcePortRange", F_TEXT, NULL },
+		{ "to", "properties.destinationAddressPrefix", F_TEXT, NULL },
+		{ "port", "properties.destinationPortRange", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+	int code = put_fields(c, r, body, fields);
+
+	put_default(body, "properties.direction", json_string("Inbound"));
+	put_default(body, "properties.access", json_string("Allow"));
+	for (size_t i = 3; i < 8; i++) /* any protocol, address and port */
+		put_default(body, fields[i].path, json_string("*"));
+	return code;
+}
+
+static int
+build_route(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "prefix", "properties.addressPrefix", F_TEXT, NULL },
+		{ "hop", "properties.nextHopType", F_TEXT, NULL },
+		{ "address", "properties.nextHopIpAddress", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+
+	return put_fields(c, r, body, fields);
+}
+
+static int
+build_public_ip(struct cli *c, struct rest *r, json_t *body)
+{
+	static const struct field fields[] = {
+		{ "sku", "sku.name", F_TEXT, NULL },
+		{ "version", "properties.publicIPAddressVersion", F_TEXT, NULL },
+		{ "dns", "properties.dnsSettings.domainNameLabel", F_TEXT, NULL },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
+	int code = put_fields(c, r, body, fields);
+
+	put_default(body, "sku.name", json_string("Standard"));
+	put_default(body, "properties.publicIPAllocationMethod", json_string("Static"));
+	return code;
+}
+
+static int
 build_nic(struct cli *c, struct rest *r, json_t *body)
 {
+	static const struct field fields[] = {
+		{ "nsg", "properties.networkSecurityGroup", F_REF,
+		  "Microsoft.Network/networkSecurityGroups" },
+		{ NULL, NULL, F_TEXT, NULL },
+	};
 	const char *vnet = cli_value(c, "vnet"), *subnet = cli_value(c, "subnet"),
 		   *address = cli_value(c, "address");
 	AUTO_FREE char *id =
@@ -414,8 +485,14 @@ build_nic(struct cli *c, struct rest *r, json_t *body)
 
 	if (address)
 		set_path(config, "properties.privateIPAddress", json_string(address));
+	if (cli_value(c, "public-ip")) {
+		AUTO_FREE char *ip = resource_id(c, r, "Microsoft.Network/publicIPAddresses",
+						 cli_value(c, "public-ip"));
+
+		set_path(config, "properties.publicIPAddress.id", json_string(ip));
+	}
 	set_path(body, "properties.ipConfigurations", json_pack("[o]", config));
-	return CLI_OK;
+	return put_fields(c, r, body, fields);
 }
 
 static int
@@ -490,7 +567,7 @@ static const struct noun nouns[] = {
 	    { "PORT B", "properties.secondaryAzurePort" }, { "BY", "properties.lastModifiedBy" } }, build_peering },
 	{ "authorization", "Microsoft.Network/expressRouteCircuits", "authorizations", NULL, NETWORK_API, "customer", NULL,
 	  { { "NAME", "name" }, { "KEY", "properties.authorizationKey" }, { "USE", "properties.authorizationUseStatus" },
-	    { "BY", "properties.connectionResourceUri" } }, build_authorization },
+	    { "BY", "properties.connectionResourceUri" } }, build_nothing },
 	{ "reach", "Microsoft.Network/expressRouteCircuits", "peerings/AzurePrivatePeering/connections", NULL, NETWORK_API,
 	  "customer", NULL,
 	  { { "NAME", "name" }, { "PREFIX", "properties.addressPrefix" }, { "STATUS", "properties.circuitConnectionStatus" },
@@ -507,6 +584,27 @@ static const struct noun nouns[] = {
 	{ "vnet", "Microsoft.Network/virtualNetworks", NULL, NULL, NETWORK_API, "customer", NULL,
 	  { { "NAME", "name" }, { "LOCATION", "location" }, { "ADDRESS SPACE", "properties.addressSpace.addressPrefixes" },
 	    { "SUBNETS", "properties.subnets" }, { "STATE", "properties.provisioningState" } }, build_vnet },
+	{ "vnet-peering", "Microsoft.Network/virtualNetworks", "virtualNetworkPeerings", NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "REMOTE", "properties.remoteVirtualNetwork.id" }, { "STATE", "properties.peeringState" },
+	    { "SYNC", "properties.peeringSyncLevel" }, { "LENDS GATEWAY", "properties.allowGatewayTransit" },
+	    { "USES GATEWAY", "properties.useRemoteGateways" } }, build_vnet_peering },
+	{ "nsg", "Microsoft.Network/networkSecurityGroups", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "RULES", "properties.securityRules" }, { "SUBNETS", "properties.subnets.0.id" },
+	    { "NICS", "properties.networkInterfaces.0.id" } }, build_nothing },
+	{ "nsg-rule", "Microsoft.Network/networkSecurityGroups", "securityRules", NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "PRIORITY", "properties.priority" }, { "DIRECTION", "properties.direction" },
+	    { "ACCESS", "properties.access" }, { "PROTOCOL", "properties.protocol" },
+	    { "FROM", "properties.sourceAddressPrefix" }, { "TO", "properties.destinationAddressPrefix" },
+	    { "PORT", "properties.destinationPortRange" } }, build_rule },
+	{ "route-table", "Microsoft.Network/routeTables", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "ROUTES", "properties.routes" }, { "SUBNETS", "properties.subnets.0.id" } }, build_nothing },
+	{ "route", "Microsoft.Network/routeTables", "routes", NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "PREFIX", "properties.addressPrefix" }, { "NEXT HOP", "properties.nextHopType" },
+	    { "ADDRESS", "properties.nextHopIpAddress" } }, build_route },
+	{ "public-ip", "Microsoft.Network/publicIPAddresses", NULL, NULL, NETWORK_API, "customer", NULL,
+	  { { "NAME", "name" }, { "ADDRESS", "properties.ipAddress" }, { "SKU", "sku.name" },
+	    { "METHOD", "properties.publicIPAllocationMethod" }, { "USED BY", "properties.ipConfiguration.id" },
+	    { "DNS", "properties.dnsSettings.fqdn" } }, build_public_ip },
 	{ "nic", "Microsoft.Network/networkInterfaces", NULL, NULL, NETWORK_API, "customer", NULL,
 	  { { "NAME", "name" }, { "ADDRESS", "properties.ipConfigurations.0.properties.privateIPAddress" },
 	    { "SUBNET", "properties.ipConfigurations.0.properties.subnet.id" }, { "MAC", "properties.macAddress" },
@@ -563,7 +661,7 @@ print_rows(const struct noun *noun, const json_t *list)
 		char *cell[COLUMNS_MAX] = { 0 };
 
 		for (unsigned k = 0; noun->columns[k].heading; k++)
-			cell[k] = leaf_text(item, noun->columns[k].path);
+			cell[k] = resource_leaf(item, noun->columns[k].path);
 		table_add(t, cell[0], cell[1], cell[2], cell[3], cell[4], cell[5], cell[6], cell[7],
 			  cell[8]);
 		for (unsigned k = 0; k < COLUMNS_MAX; k++)
@@ -585,7 +683,7 @@ print_one(const struct cli *c, const struct noun *noun, const json_t *body)
 		return;
 	}
 	for (unsigned k = 0; noun->columns[k].heading; k++) {
-		AUTO_FREE char *text = leaf_text(body, noun->columns[k].path);
+		AUTO_FREE char *text = resource_leaf(body, noun->columns[k].path);
 
 		printf("%-15s %s\n", noun->columns[k].heading, *text ? text : "-");
 	}
@@ -673,8 +771,8 @@ put_resource(struct cli *c, bool is_update)
 
 	if (code != CLI_OK || (code = path_of(c, r, noun, &path)) != CLI_OK)
 		return code;
-	location = !is_update && cli_value(c, "location") ? cli_value(c, "location")
-							  : rest_env(r, "LOCATION");
+	location = !is_update && !noun->child && cli_value(c, "location") ? cli_value(c, "location")
+									  : rest_env(r, "LOCATION");
 	if (is_update) {
 		code = rest_do(r, "GET", path, noun->api_version, NULL, &body);
 		if (code != CLI_OK)
