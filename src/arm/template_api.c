@@ -10,7 +10,11 @@
 
 #include <openssl/evp.h>
 
-enum { KEPT = 800 /* of a scope: older ones go */, MAX_NESTED = 16 };
+enum {
+	KEPT = 800,       /* of a scope: older ones go */
+	MAX_ACTIVE = 200, /* of a subscription, nested ones counted */
+	MAX_NESTED = 16,
+};
 
 struct spot { /* what a path means */
 	const char *sub, *rg, *name, *verb, *id;
@@ -540,6 +544,22 @@ rows_put(struct ctx *c, struct store_tx *tx, const struct planned *p, struct sto
 	return r < 0 ? r : store_deployment_trim(tx, row->sub, row->rg, KEPT - 1, &c->err);
 }
 
+/* Templates nest: a small one could ask for a million. One that must wait is asked again. */
+static int
+active_check(struct ctx *c, struct arm_snapshot *s, const char *sub)
+{
+	size_t n = 0;
+	int r = store_deployment_count_active(s->tx, fold(c->a, sub), MAX_ACTIVE, &n, &c->err);
+
+	if (r < 0 || n < MAX_ACTIVE)
+		return r;
+	c->error.retry_after = 5;
+	return arm_refuse(&c->error, 429, "TooManyRequests",
+			  "%d deployments of this subscription are active. Try again when they are "
+			  "over.",
+			  MAX_ACTIVE);
+}
+
 static int
 put_run(struct ctx *c, struct arm_snapshot *s)
 {
@@ -559,6 +579,9 @@ put_run(struct ctx *c, struct arm_snapshot *s)
 				  "Unable to edit or replace deployment '%s': the one of that name "
 				  "is still active. Wait for it or cancel it.",
 				  o->name);
+	r = active_check(c, s, o->sub);
+	if (r < 0)
+		return r;
 	state = state_json(c, p);
 	r = rows_put(c, s->tx, p, &row, state);
 	if (r == 0)
@@ -692,7 +715,7 @@ list_run(struct ctx *c, struct arm_snapshot *s)
 {
 	struct store_deployment *rows;
 	const char *want = NULL;
-	struct page page;
+	struct page page = { 0 };
 	struct spot at;
 	size_t n = 0;
 	json_t *value;

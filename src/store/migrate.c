@@ -206,6 +206,8 @@ static const char *const steps[] = {
 	" span INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(target, grain, span))"
 	" WITHOUT ROWID;"
 	"CREATE INDEX usage.metric_span ON metric(grain, span);",
+
+	"CREATE INDEX deployment_busy ON deployment(sub) WHERE is_active=1;",
 };
 
 static int

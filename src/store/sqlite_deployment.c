@@ -102,6 +102,24 @@ store_deployment_active(struct store_tx *tx, struct arena *a, const char *after,
 	return folds_read(tx, a, st, ret, n, e);
 }
 
+int
+store_deployment_count_active(struct store_tx *tx, const char *sub, size_t most, size_t *ret,
+			      struct err *e)
+{
+	sqlite3_stmt *st = sql_query(tx, e,
+				     "SELECT COUNT(*) FROM (SELECT 1 FROM deployment"
+				     " INDEXED BY deployment_busy WHERE sub=? AND is_active=1"
+				     " LIMIT ?)",
+				     "ti", sub, (int64_t)most);
+	int r = sql_step(tx, st, e);
+
+	if (r <= 0)
+		return r < 0 ? r : -EIO;
+	*ret = (size_t)sqlite3_column_int64(st, 0);
+	sql_finish(tx, st);
+	return 0;
+}
+
 static int
 folds_delete(struct store_tx *tx, const char *const *folds, size_t n, struct err *e)
 {

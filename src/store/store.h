@@ -223,6 +223,9 @@ int store_deployment_list(struct store_tx *tx, struct arena *a, const char *sub,
 /* Folds of those that are active. */
 int store_deployment_active(struct store_tx *tx, struct arena *a, const char *after, size_t limit,
 			    const char ***ret, size_t *n, struct err *e);
+/* How many of a subscription are active; counted up to most. */
+int store_deployment_count_active(struct store_tx *tx, const char *sub, size_t most, size_t *ret,
+				  struct err *e);
 /* Lets the oldest finished ones of a scope go, so that at most keep are left. */
 int store_deployment_trim(struct store_tx *tx, const char *sub, const char *rg, size_t keep,
 			  struct err *e);

@@ -589,6 +589,45 @@ validate_finds_what_would_be_refused(void **state)
 		403);
 }
 
+static int
+many_active(struct store_tx *tx, void *arg, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 200 && r == 0; i++) {
+		AUTO_FREE char *id = mem_printf("/subscriptions/" SUB "/x/%u", i);
+		const struct store_deployment row = {
+			.fold = id, .id = id, .sub = SUB, .rg = "g1", .body = "{}", .is_active = true
+		};
+
+		r = store_deployment_put(tx, &row, e);
+	}
+	return r;
+}
+
+/* 800 that make 800 each would be 640,000. */
+static void
+bombs_do_not_go_off(void **state)
+{
+	static const char bomb[] = SIMPLE(
+		"{type:'Microsoft.Resources/deployments',apiVersion:'2021-04-01',name:\"[format('n{0}',"
+		"copyIndex())]\",copy:{name:'l',count:800},properties:{mode:'Incremental',"
+		"expressionEvaluationOptions:{scope:'inner'},template:{resources:[{type:'Microsoft."
+		"Resources/deployments',apiVersion:'2021-04-01',name:\"[format('{0}-{1}',deployment()."
+		"name,copyIndex())]\",copy:{name:'l',count:800},properties:{mode:'Incremental',"
+		"template:{resources:[]}}}]}}}");
+	struct fixture *f = *state;
+
+	group(f);
+	assert_int_equal(ask(f, ARM_POST, D "d/validate", bomb), 400);
+	assert_non_null(strstr(text(f, "error.message"), "more than 800 resources"));
+	/* one of them after the other, never more than 200 at once */
+	assert_int_equal(store_write(f->s, many_active, NULL, NULL), 0);
+	assert_int_equal(deploy_as(f, "w", D "d", bomb), 429);
+	assert_string_equal(header(f, "Retry-After"), "5");
+	assert_int_equal(ask(f, ARM_GET, D "d", NULL), 404);
+}
+
 /* --- export ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -634,6 +673,22 @@ an_exported_group_can_be_made_again(void **state)
 			 200);
 	assert_int_equal(json_array_size(arm_at(f->resp.body, "template.resources")), 1);
 	assert_string_equal(arm_str(at(f, "template.resources", 0), "name", ""), "s1");
+}
+
+static void
+a_dry_run_is_a_what_if(void **state)
+{
+	struct fixture *f = *state;
+
+	group(f);
+	assert_int_equal(
+		ask_as(f, (struct ask){ .who = "w", .query = "api-version=2020-01-01&dryRun=true" },
+		       ARM_PUT, D "d1", SIMPLE(A_SHELF("s1"))),
+		200);
+	assert_true(arm_bool(f->resp.body, "dryRun", false));
+	assert_string_equal(arm_str(change_of(f, SHELF "s1"), "changeType", ""), "Create");
+	assert_int_equal(ask(f, ARM_GET, D "d1", NULL), 404);
+	assert_int_equal(ask(f, ARM_GET, SHELF "s1", NULL), 404);
 }
 
 /* --- many ------------------------------------------------------------------------------------------------------------ */
@@ -683,6 +738,8 @@ main(void)
 		T(complete_mode_deletes_the_rest),
 		T(what_if_changes_nothing),
 		T(validate_finds_what_would_be_refused),
+		T(a_dry_run_is_a_what_if),
+		T(bombs_do_not_go_off),
 		T(an_exported_group_can_be_made_again),
 		T(many_resources_and_pages),
 	};
