@@ -489,6 +489,10 @@ route_extension(struct ctx *c, bool *ret_is_mine)
 	for (size_t i = p->n; i-- > 0;) {
 		if (!same(p->seg[i], "providers") || i + 2 >= p->n)
 			continue;
+		/* SUB/providers/NS/register is said of a namespace, not to it. */
+		if (i == 2 && p->n == 5 &&
+		    (same(p->seg[4], "register") || same(p->seg[4], "unregister")))
+			continue;
 		for (const struct arm_extension *x = c->en->cfg.extensions; x && x->ns; x++) {
 			int r;
 

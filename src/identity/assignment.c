@@ -14,11 +14,20 @@ need(struct arm_extension_call *x, const char *action)
 	return arm_may(x->s, action, x->scope) ? 0 : arm_deny(x->s, action, x->scope);
 }
 
+/* A role's id in the form of the request's subscription, whatever it was when it was given above it:
+ * clients compare it as a string with those of the definitions. */
 static json_t *
-assignment_json(const struct store_assignment *s)
+assignment_json(const struct arm_extension_call *x, const struct store_assignment *s)
 {
 	json_t *body = json_loads(s->body, 0, NULL);
 
+	if (x->sub)
+		json_object_set_new(
+			body, "roleDefinitionId",
+			json_string(arena_printf(
+				x->s->arena,
+				"/subscriptions/%s/providers/Microsoft.Authorization/roleDefinitions/%s",
+				x->sub, s->role)));
 	return json_pack("{s:s, s:s, s:s, s:o}", "id", s->id, "name", last_segment(s->id), "type",
 			 "Microsoft.Authorization/roleAssignments", "properties",
 			 body ? body : json_object());
@@ -71,7 +80,7 @@ list_at(struct arm_extension_call *x, const char *scope, bool below, const char 
 
 	for (size_t i = 0; i < n && r >= 0; i++)
 		if (is_wanted(who, list[i].principal))
-			json_array_append_new(value, assignment_json(&list[i]));
+			json_array_append_new(value, assignment_json(x, &list[i]));
 	return r;
 }
 
@@ -267,7 +276,7 @@ assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 	s.body = text;
 	r = store_assignment_put(x->s->tx, &s, NULL);
 	if (r == 0)
-		x->result = assignment_json(&s);
+		x->result = assignment_json(x, &s);
 	free(text);
 	json_decref(body);
 	return r == -EEXIST ? arm_refuse(x->s->error, 409, "RoleAssignmentExists",
@@ -306,7 +315,7 @@ assignment_one(struct arm_extension_call *x)
 		return assignment_put(x, id, fold);
 	r = store_assignment_get(x->s->tx, a, fold, &s, NULL);
 	if (r == 1)
-		x->result = assignment_json(&s);
+		x->result = assignment_json(x, &s);
 	if (x->method == ARM_GET && r == 0)
 		return arm_refuse(x->s->error, 404, "RoleAssignmentNotFound",
 				  "The role assignment '%s' is not found.", x->seg[1]);

@@ -136,6 +136,8 @@ object_json(struct rest *c, const struct store_principal *p, const char *as)
 		json_object_del(j, "accountEnabled");
 		json_object_set_new(j, "description",
 				    json_string(arm_str(extra, "description", "")));
+		json_object_set_new(j, "mailNickname",
+				    json_string(arm_str(extra, "mailNickname", p->name)));
 		json_object_set_new(j, "securityEnabled", json_true());
 		json_object_set_new(j, "mailEnabled", json_false());
 		json_object_set_new(j, "groupTypes", json_array());
@@ -186,62 +188,178 @@ list_json(struct rest *c, const char *what, json_t *value)
 
 /* --- lists ------------------------------------------------------------------------------------------- */
 
-/* FIELD eq 'VALUE', or servicePrincipalNames/any(c:c eq 'VALUE'). */
-static int
-filter_parse(struct rest *c, const char *text, const char **ret_field, const char **ret_value)
-{
-	size_t n = strcspn(text, " /(");
-	const char *open = strchr(text, '\''), *close = open ? strrchr(text, '\'') : NULL, *eq;
-	char *value;
-	size_t k = 0;
+/* Terms joined by "and": FIELD eq 'VALUE', startswith(FIELD,'VALUE'), FIELD/any(x:x eq 'VALUE'). */
+enum { MAX_TERMS = 8 };
+struct term {
+	const char *field, *value;
+	bool is_prefix;
+};
+struct terms {
+	struct term all[MAX_TERMS];
+	size_t n;
+};
 
-	eq = strcasestr(text, " eq ");
-	if (!open || close <= open || !eq || eq > open || strlen(close + 1) > 2 ||
-	    close[1 + strspn(close + 1, ") ")])
-		return bad(c, "$filter", "only FIELD eq 'VALUE' is known");
-	value = arena_alloc(c->a, strlen(open));
-	for (const char *p = open + 1; p < close; p++) {
-		if (*p == '\'' && p[1] != '\'')
-			return bad(c, "$filter", "only one condition is known");
-		p += *p == '\'';
-		value[k++] = *p;
+/* Moves *p over what comes next if it is this. */
+static bool
+over(const char **p, const char *what)
+{
+	size_t n = strlen(what);
+
+	*p += strspn(*p, " ");
+	if (strncasecmp(*p, what, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
+static bool
+quoted(struct arena *a, const char **p, const char **ret)
+{
+	char *out = arena_alloc(a, strlen(*p) + 1);
+	size_t n = 0;
+
+	*ret = out;
+	if (!over(p, "'"))
+		return false;
+	for (; **p; (*p)++) {
+		if (**p == '\'' && (*p)[1] != '\'') {
+			(*p)++;
+			return true;
+		}
+		*p += **p == '\'';
+		out[n++] = **p;
 	}
-	*ret_field = arena_strndup(c->a, text, n);
-	*ret_value = value;
-	return 0;
+	return false;
+}
+
+static bool
+named(struct arena *a, const char **p, const char **ret)
+{
+	size_t n;
+
+	*p += strspn(*p, " ");
+	n = strspn(*p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	*ret = arena_strndup(a, *p, n);
+	*p += n;
+	return n > 0;
+}
+
+static bool
+term_parse(struct arena *a, const char **p, struct term *t)
+{
+	const char *one, *other;
+
+	t->is_prefix = over(p, "startswith(");
+	if (!named(a, p, &t->field))
+		return false;
+	if (t->is_prefix)
+		return over(p, ",") && quoted(a, p, &t->value) && over(p, ")");
+	if (over(p, "/any("))
+		return named(a, p, &one) && over(p, ":") && named(a, p, &other) &&
+		       !strcmp(one, other) && over(p, "eq ") && quoted(a, p, &t->value) &&
+		       over(p, ")");
+	return over(p, "eq ") && quoted(a, p, &t->value);
 }
 
 static int
-find(struct rest *c, const struct kind *k, const char *field, const char *value,
-     struct store_principal **ret, size_t *n)
+filter_parse(struct rest *c, const char *text, struct terms *ret)
+{
+	const char *p = text;
+
+	ret->n = 0;
+	do {
+		if (ret->n == MAX_TERMS || !term_parse(c->a, &p, &ret->all[ret->n++]))
+			return bad(c, "$filter",
+				   "only FIELD eq 'VALUE', startswith(FIELD,'VALUE') and "
+				   "FIELD/any(x:x eq 'VALUE'), joined by and, are known");
+	} while (over(&p, "and "));
+	return p[strspn(p, " ")] ? bad(c, "$filter", "there is more than it should have") : 0;
+}
+
+static bool
+term_holds(const struct term *t, const json_t *object)
+{
+	const json_t *v = json_object_get(object, t->field);
+	size_t n = strlen(t->value);
+
+	if (json_is_array(v))
+		v = json_array_get(v, 0);
+	return json_is_string(v) && (t->is_prefix ? !strncasecmp(json_string_value(v), t->value, n)
+						  : same(json_string_value(v), t->value));
+}
+
+/* Those that an index finds for one term; -ENOTSUP: none does. */
+static int
+find(struct rest *c, const struct kind *k, const struct term *t, struct store_principal **ret,
+     size_t *n)
 {
 	struct store_principal *one = NEW(c->a, struct store_principal);
+	bool is_app = same(k->kind, "ServicePrincipal");
+	const char *field = t->field;
 	int r;
 
 	*ret = one;
 	*n = 0;
+	if (same(field, "displayName") && t->is_prefix)
+		return store_principal_by_prefix(c->tx, c->a, c->tenant, k->kind, t->value,
+						 MAX_PAGE, ret, n, NULL);
 	if (same(field, "displayName"))
-		return store_principal_by_name(c->tx, c->a, c->tenant, k->kind, value, MAX_PAGE,
+		return store_principal_by_name(c->tx, c->a, c->tenant, k->kind, t->value, MAX_PAGE,
 					       ret, n, NULL);
+	if (t->is_prefix)
+		return -ENOTSUP;
 	if (same(k->kind, "User") && (same(field, "userPrincipalName") || same(field, "mail")))
-		r = store_principal_by_upn(c->tx, c->a, c->tenant, value, one, NULL);
-	else if (same(k->kind, "ServicePrincipal") &&
-		 (same(field, "appId") || same(field, "servicePrincipalNames") ||
-		  same(field, "identifierUris")))
-		r = store_principal_by_client(c->tx, c->a, arm_id_fold(c->a, value) + 1, one, NULL);
+		r = store_principal_by_upn(c->tx, c->a, c->tenant, t->value, one, NULL);
+	else if (is_app && (same(field, "appId") || same(field, "servicePrincipalNames")))
+		r = store_principal_by_client(c->tx, c->a, arm_id_fold(c->a, t->value) + 1, one,
+					      NULL);
+	else if (is_app && same(field, "identifierUris"))
+		r = 0; /* applications have none here */
 	else if (same(field, "id"))
-		r = store_principal_get(c->tx, c->a, arm_id_fold(c->a, value) + 1, one, NULL);
+		r = store_principal_get(c->tx, c->a, arm_id_fold(c->a, t->value) + 1, one, NULL);
 	else
-		return bad(c, "$filter", "this field cannot be asked for");
+		return -ENOTSUP;
 	*n = r == 1 && same(one->tenant, c->tenant) && same(one->kind, k->kind);
 	return MIN(r, 0);
+}
+
+static int
+list_filtered(struct rest *c, const struct kind *k, const char *text)
+{
+	struct store_principal *all = NULL;
+	struct terms terms;
+	size_t n = 0, by = 0;
+	json_t *out;
+	int r = filter_parse(c, text, &terms), got = -ENOTSUP;
+
+	if (r < 0)
+		return r;
+	while (by < terms.n && (got = find(c, k, &terms.all[by], &all, &n)) == -ENOTSUP)
+		by++;
+	if (got == -ENOTSUP)
+		return bad(c, "$filter", "it names no field that objects are found by");
+	if (got < 0)
+		return got;
+	out = json_array();
+	for (size_t i = 0; i < n; i++) {
+		json_t *one = object_json(c, &all[i], k->path);
+		bool holds = true;
+
+		for (size_t t = 0; t < terms.n; t++)
+			holds &= t == by || term_holds(&terms.all[t], one);
+		if (holds)
+			json_array_append(out, one);
+		json_decref(one);
+	}
+	c->result = list_json(c, k->path, out);
+	return 0;
 }
 
 static int
 list(struct rest *c, const struct kind *k)
 {
 	const char *query = c->rq->query ? c->rq->query : "";
-	const char *filter = arm_query(c->a, query, "$filter"), *field, *value;
+	const char *filter = arm_query(c->a, query, "$filter");
 	const char *after = arm_query(c->a, query, "$skiptoken");
 	struct store_principal *all;
 	json_t *out;
@@ -249,22 +367,20 @@ list(struct rest *c, const struct kind *k)
 	size_t n = 0;
 	int r = rest_number(c, "$top", PAGE, MAX_PAGE, &top);
 
-	if (r == 0 && filter && *filter) {
-		r = filter_parse(c, filter, &field, &value);
-		if (r == 0)
-			r = find(c, k, field, value, &all, &n);
-	} else if (r == 0) {
-		top = top ? top : 1;
-		r = store_principal_page(c->tx, c->a, c->tenant, k->kind, after, 0, (size_t)top,
-					 &all, &n, NULL);
-	}
+	if (r < 0)
+		return r;
+	if (filter && *filter)
+		return list_filtered(c, k, filter);
+	top = top ? top : 1;
+	r = store_principal_page(c->tx, c->a, c->tenant, k->kind, after, 0, (size_t)top, &all, &n,
+				 NULL);
 	if (r < 0)
 		return r;
 	out = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(out, object_json(c, &all[i], k->path));
 	c->result = list_json(c, k->path, out);
-	if (!filter && n == (size_t)top)
+	if (n == (size_t)top)
 		json_object_set_new(c->result, "@odata.nextLink",
 				    json_string(arena_printf(c->a, "%s/%s?$top=%d&$skiptoken=%s",
 							     c->base, k->path, (int)top,
@@ -500,6 +616,7 @@ body_text(struct arena *a, const struct store_principal *p, const json_t *in)
 	static const char *const map[][2] = { { "givenName", "name.givenName" },
 					      { "surname", "name.familyName" },
 					      { "mail", "mail" },
+					      { "mailNickname", "mailNickname" },
 					      { "description", "description" } };
 	const char *ret;
 	char *text;

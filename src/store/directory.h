@@ -42,6 +42,10 @@ int store_principal_by_upn(struct store_tx *tx, struct arena *a, const char *ten
 int store_principal_by_external(struct store_tx *tx, struct arena *a, const char *tenant,
 				const char *kind, const char *external_id, size_t limit,
 				struct store_principal **ret, size_t *n, struct err *e);
+/* Those of one kind whose name begins so (case does not matter), by name. */
+int store_principal_by_prefix(struct store_tx *tx, struct arena *a, const char *tenant,
+			      const char *kind, const char *prefix, size_t limit,
+			      struct store_principal **ret, size_t *n, struct err *e);
 /* Those of one kind and exactly this name (case does not matter), by object id. */
 int store_principal_by_name(struct store_tx *tx, struct arena *a, const char *tenant,
 			    const char *kind, const char *name, size_t limit,

@@ -183,6 +183,22 @@ store_principal_by_name(struct store_tx *tx, struct arena *a, const char *tenant
 }
 
 int
+store_principal_by_prefix(struct store_tx *tx, struct arena *a, const char *tenant,
+			  const char *kind, const char *prefix, size_t limit,
+			  struct store_principal **ret, size_t *n, struct err *e)
+{
+	return principals(tx, a,
+			  sql_query(tx, e,
+				    "SELECT " PRINCIPAL_COLS
+				    " FROM principal INDEXED BY principal_name WHERE tenant=?1"
+				    " AND kind=?2 AND name>=?3 COLLATE NOCASE"
+				    " AND name<?3||char(1114111) COLLATE NOCASE"
+				    " ORDER BY name COLLATE NOCASE LIMIT ?4",
+				    "ttti", tenant, kind, prefix, (int64_t)limit),
+			  ret, n, e);
+}
+
+int
 store_principal_page(struct store_tx *tx, struct arena *a, const char *tenant, const char *kind,
 		     const char *after, size_t skip, size_t limit, struct store_principal **ret,
 		     size_t *n, struct err *e)

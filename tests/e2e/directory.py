@@ -144,7 +144,11 @@ def graph_makes_and_finds():
     refused(403, "Authorization_RequestDenied")(C.call("POST", "/v1.0/users", {"displayName": "x", "userPrincipalName": "b@x.y"}, W.customer))
     refused(403, "Authorization_RequestDenied")(C.call("DELETE", f"/v1.0/users/{W.ann}", None, W.customer))
     refused(400, "Request_BadRequest")(C.call("POST", "/v1.0/users", {"displayName": "x", "userPrincipalName": "no at"}, W.operator))
-    refused(400, "Request_BadRequest")(C.call("GET", "/v1.0/users?$filter=startswith(displayName,'a')", None, W.nobody))
+    refused(400, "Request_BadRequest")(C.call("GET", "/v1.0/users?$filter=startswith(surname,'a')", None, W.nobody))
+    for text, n in (("startswith(displayName,'ANN')", 1), ("startswith(displayName,'b')", 0), ("userPrincipalName eq 'ann@contoso.example' and displayName eq 'x'", 0),
+                    (f"displayName eq 'Ann O''Hara' and id eq '{W.ann}'", 1)):
+        same(len(ok(200)(C.call("GET", f"/v1.0/users?$filter={text}", None, W.nobody))["value"]), n)
+    ok(400)(C.call("GET", "/v1.0/users?$filter=displayName eq 'a' or displayName eq 'b'", None, W.nobody))
     ok(401)(C.call("GET", "/v1.0/users", None, "abc"))
     ok(404)(C.call("GET", f"/v1.0/users/{uuid.uuid4()}", None, W.nobody))
     W.app_oid, W.app = new_app("robot", W.operator)
