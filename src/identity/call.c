@@ -60,6 +60,9 @@ call_refuse(struct call *c, int status, const char *error, int number, const cha
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	for (char *p = text; *p; p++) /* it may quote what was sent, and be cut anywhere */
+		if (*p < ' ' || *p >= 0x7f)
+			*p = '?';
 	guid_make(trace);
 	call_json(c, status,
 		  json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s}", "error", error, "error_description",

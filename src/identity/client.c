@@ -69,21 +69,21 @@ loopback_matches(const char *have, const char *uri)
 bool
 redirect_is_sound(const char *uri)
 {
-	size_t n = strlen(uri), which = 0;
-	const char *host;
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]";
+	const char *host = strstr(uri, "://");
+	size_t n, which = 0;
 
-	if (n > 512)
+	if (!host || strlen(uri) > 512)
 		return false;
 	for (const char *p = uri; *p; p++)
 		if (*p <= ' ' || *p >= 0x7f || strchr("#<>\"\\^`{|}", *p))
 			return false;
-	if (loopback_rest(uri, &which))
-		return true;
-	if (strncmp(uri, "https://", 8) != 0)
-		return false;
-	host = uri + 8;
+	host += 3;
 	n = strcspn(host, "/?");
-	return n > 0 && !memchr(host, '@', n) && !memchr(host, '*', n);
+	if (!n || strspn(host, letters) < n) /* no user, no '*' */
+		return false;
+	return !strncmp(uri, "https://", 8) || loopback_rest(uri, &which);
 }
 
 bool

@@ -114,7 +114,7 @@ identity_set_trust(struct identity *id, const struct identity_fetch *fetch,
 static int
 prune_run(struct store_tx *tx, void *arg, struct err *e)
 {
-	return store_ticket_prune(tx, *(const int64_t *)arg, 1000, e);
+	return store_ticket_prune(tx, *(const int64_t *)arg, 10000, e);
 }
 
 int
@@ -122,7 +122,7 @@ identity_tick(struct identity *id, int64_t now_us, struct err *e)
 {
 	int r = ring_refresh(id, KEYS_ON_TIME, now_us, e);
 
-	if (r < 0 || now_us - id->pruned_us < 600 * SECOND)
+	if (r < 0 || now_us - id->pruned_us < 60 * SECOND)
 		return r;
 	id->pruned_us = now_us;
 	return store_write(id->store, prune_run, &now_us, e);

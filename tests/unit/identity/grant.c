@@ -34,6 +34,7 @@ requests_are_read_strictly(void **state)
 		{ secret_form(d, "&client_info=1&claims=%7B%7D&x-client-sku=x"), 200, "" },
 		{ secret_form(d, "&scope=" SCOPE), 400, "invalid_request" },
 		{ secret_form(d, "&GRANT_TYPE=refresh_token"), 400, "invalid_request" },
+		{ secret_form(d, "&\xff\n=1&\xff\n=2"), 400, "invalid_request" },
 		{ secret_form(d, "&client_assertion=a.b.c"), 400, "invalid_request" },
 		{ arena_printf(&d->a,
 			       "grant_type=client_credentials&client_id=%s&client_secret=%s"
@@ -560,7 +561,8 @@ redirect_uris(void **state)
 		{ "http://localhost/cb", true, true },
 		{ "http://localhost:1234/other", true, false },
 		{ "http://localhost.evil/cb", false, false },
-		{ "http://localhost:1234@evil/cb", true, false },
+		{ "http://localhost:1234@evil/cb", false, false },
+		{ "https://a;b/cb", false, false },
 		{ "http://127.0.0.1:9/", true, true },
 		{ "http://127.0.0.1:9", true, true },
 		{ "http://127.0.0.1:999999", true, false },
