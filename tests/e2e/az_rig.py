@@ -3,6 +3,7 @@ free port, an operator's fabric in it, az with a configuration of its own (nothi
 touched), and a story told as TAP.
 """
 import atexit
+import base64
 import http.client
 import json
 import os
@@ -148,6 +149,24 @@ class Controller:
         if status not in (200, 201):
             raise Failed(f"PUT {path}: {status} {answer}")
         return answer
+
+
+def certificate_for(c, prefix, home):
+    """Gives a service principal a certificate; the path of a PEM file with key and certificate."""
+    pem = os.path.join(home, "login.pem")
+    args = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    args += ["-subj", "/CN=login", "-keyout", pem, "-out", pem + ".crt"]
+    subprocess.run(args, check=True, capture_output=True, timeout=60)
+    with open(pem + ".crt", encoding="ascii") as f:
+        text = f.read()
+    with open(pem, "a", encoding="ascii") as f:
+        f.write(text)
+    der = base64.b64decode("".join(text.splitlines()[1:-1]))
+    key = {"type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "login"}
+    key["key"] = base64.b64encode(der).decode()
+    path = f"/v1.0/servicePrincipals/{c.env[prefix + 'OBJECT_ID']}"
+    c.graph("OPERATOR_", "PATCH", path, {"keyCredentials": [key]})
+    return pem
 
 
 class Fabric:
