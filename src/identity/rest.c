@@ -20,7 +20,7 @@ void
 identity_directory(struct identity *id, const struct identity_request *rq,
 		   struct identity_reply *ret)
 {
-	if (!strncasecmp(rq->path + strspn(rq->path, "/"), SCIM + 1, strlen(SCIM) - 1))
+	if (!strncasecmp(rq->path + strspn(rq->path, "/"), &SCIM[1], strlen(SCIM) - 1))
 		scim_handle(id, rq, ret);
 	else
 		graph_handle(id, rq, ret);
