@@ -648,30 +648,68 @@ datapath_edge_domain_drops(struct datapath_edge *d, struct fabric_number number,
 
 /* The domain's next hop of this content, made if need be. 0: none free. */
 static uint32_t
+nh_put(struct datapath_edge *d, uint32_t slot, const struct dp_nh *want)
+{
+	struct nh_list *l = &d->nh_of[slot];
+	uint32_t at;
+
+	for (uint32_t i = 0; i < l->n; i++)
+		if (!memcmp(&d->nhs[l->v[i]], want, sizeof(*want)))
+			return l->v[i];
+	at = pool_take(&d->nh_pool);
+	if (!at)
+		return 0;
+	write_words(&d->nhs[at], want, sizeof(*want));
+	nh_list_add(l, at);
+	return at;
+}
+
+static uint32_t
 nh_get(struct datapath_edge *d, uint32_t slot, enum datapath_via via, uint16_t pair,
        uint32_t backup)
 {
 	const struct dp_domain *r = &d->domains[slot];
-	struct nh_list *l = &d->nh_of[slot];
 	struct dp_nh want = {
 		.owner = r->number, .kind = DP_NH_CE, .link = r->link, .backup = backup
 	};
-	uint32_t at;
 
 	if (via == DATAPATH_VIA_PAIR) {
 		want.kind = DP_NH_TUNNEL;
 		want.link = want.node = pair;
 		want.key = r->key | DP_KEY_LOCAL_ONLY;
 	}
-	for (uint32_t i = 0; i < l->n; i++)
-		if (!memcmp(&d->nhs[l->v[i]], &want, sizeof(want)))
-			return l->v[i];
-	at = pool_take(&d->nh_pool);
+	return nh_put(d, slot, &want);
+}
+
+static int
+reach_result(struct datapath_edge *d, uint32_t slot, const struct datapath_route *r, uint32_t *ret,
+	     struct err *e)
+{
+	uint32_t at = 0;
+
+	for (size_t i = COUNT(r->reach); i-- > 0;) {
+		const struct datapath_reach *w = &r->reach[i];
+		struct dp_nh want = {
+			.owner = d->domains[slot].number,
+			.kind = DP_NH_TUNNEL,
+			.link = w->node,
+			.node = w->node,
+			.key = w->key.v,
+			.backup = at,
+		};
+
+		if (!w->node)
+			continue;
+		if (w->node >= d->t.sizes->n_tunnels)
+			return err_set(e, -EINVAL, "route over node %u", w->node);
+		at = nh_put(d, slot, &want);
+		if (!at)
+			return err_set(e, -ENOSPC, "no free next hop");
+	}
 	if (!at)
-		return 0;
-	write_words(&d->nhs[at], &want, sizeof(want));
-	nh_list_add(l, at);
-	return at;
+		return err_set(e, -EINVAL, "route behind no edge");
+	*ret = DP_RESULT(DP_KIND_REACH, at);
+	return 0;
 }
 
 static int
@@ -718,6 +756,8 @@ route_result(struct datapath_edge *d, uint32_t slot, const struct datapath_route
 	case DP_KIND_BLACKHOLE:
 		*ret = DP_RESULT(DP_KIND_BLACKHOLE, 0);
 		return 0;
+	case DP_KIND_REACH:
+		return reach_result(d, slot, r, ret, e);
 	case DP_KIND_NONE:
 	case DP_KIND_GROUP:
 		break;
@@ -739,7 +779,8 @@ next_hops_collect(struct datapath_edge *d, uint32_t slot, const struct stree_pre
 		for (size_t k = 0; k < n && !is_used; k++) {
 			uint32_t nh = DP_RESULT_VALUE(p[k].result);
 
-			is_used = DP_RESULT_KIND(p[k].result) == DP_KIND_CUSTOMER &&
+			is_used = (DP_RESULT_KIND(p[k].result) == DP_KIND_CUSTOMER ||
+				   DP_RESULT_KIND(p[k].result) == DP_KIND_REACH) &&
 				  (nh == l->v[i] || d->nhs[nh].backup == l->v[i]);
 		}
 		if (is_used)
@@ -801,6 +842,13 @@ datapath_edge_table_lookup(struct datapath_edge *d, struct fabric_number number,
 		ret->via = via_of(nh, ret);
 		if (nh->backup)
 			ret->backup = via_of(&d->nhs[nh->backup], ret);
+	}
+	if (ret->kind == DP_KIND_REACH) {
+		uint32_t at = DP_RESULT_VALUE(r);
+
+		for (size_t i = 0; i < COUNT(ret->reach) && at; i++, at = d->nhs[at].backup)
+			ret->reach[i] = (struct datapath_reach){ (uint16_t)d->nhs[at].node,
+								 { d->nhs[at].key } };
 	}
 	ret->lingers = r & DP_RESULT_SOURCE && ret->kind != DP_KIND_CUSTOMER &&
 		       ret->kind != DP_KIND_LINK;

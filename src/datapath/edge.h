@@ -114,12 +114,18 @@ uint64_t datapath_edge_domain_drops(struct datapath_edge *d, struct fabric_numbe
 enum datapath_via { DATAPATH_VIA_NONE, DATAPATH_VIA_CE, DATAPATH_VIA_PAIR };
 struct datapath_route {
 	struct prefix prefix; /* IPv4 */
-	enum dp_kind kind;    /* CUSTOMER, VNET, LINK, BLACKHOLE, or NONE with lingers */
+	enum dp_kind kind;    /* CUSTOMER, VNET, LINK, REACH, BLACKHOLE, or NONE with lingers */
 	/* CUSTOMER: best way and, when its link is down, the other one. VIA_CE is this edge's own
 	 * link; VIA_PAIR the other edge, which gets the packet with the domain's local-only key. A
 	 * repaired packet uses VIA_CE wherever it stands, or is dropped. */
 	enum datapath_via via, backup;
-	uint16_t pair;             /* node of the other edge, where VIA_PAIR is used */
+	uint16_t pair; /* node of the other edge, where VIA_PAIR is used */
+	/* REACH: the edges behind which another circuit has it, best first, and the keys of that
+	 * circuit's domain there. node 0: none. */
+	struct datapath_reach {
+		uint16_t node;
+		struct fabric_key key;
+	} reach[2];
 	struct fabric_number vnet; /* VNET */
 	/* The customer withdrew this prefix a moment ago (3 s): no longer a route (kind is ignored, a
 	 * covering one applies), but its sources are still accepted. */

@@ -317,6 +317,7 @@ enum dp_kind {
 	DP_KIND_LINK,      /* inside the link subnet */
 	DP_KIND_GROUP,     /* hosts: ECMP group */
 	DP_KIND_BLACKHOLE, /* drop */
+	DP_KIND_REACH,     /* behind another circuit (Global Reach); value: next hop, a tunnel */
 };
 #define DP_RESULT_SOURCE (1u << 31)
 #define DP_RESULT(kind, value) ((dp_u32)(kind) << 28 | ((value)&0x0fffffffu))
@@ -331,7 +332,7 @@ struct dp_nh {
 	dp_u32 link;   /* usable while link_up[link] */
 	dp_u32 backup; /* next hop taken when it is not; 0 none */
 	dp_u32 node;   /* TUNNEL */
-	dp_u32 key;    /* TUNNEL: domain key with the local-only bit */
+	dp_u32 key;    /* TUNNEL: of our domain with the local-only bit; REACH: of the other's */
 	dp_u32 pad[2];
 };
 _Static_assert(sizeof(struct dp_nh) == 32, "dp_nh");

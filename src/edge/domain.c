@@ -53,6 +53,15 @@ domain_has_vnet(const struct domain *d, struct fabric_number vnet)
 	return false;
 }
 
+bool
+domain_reaches(const struct domain *d, struct fabric_number other)
+{
+	for (unsigned i = 0; i < d->cfg->n_reach; i++)
+		if (d->cfg->reach[i].v == other.v)
+			return true;
+	return false;
+}
+
 static void
 on_neighbour(void *arg, const struct netlink_neigh *n)
 {
@@ -137,6 +146,21 @@ domain_attach(struct domain *d, const struct circuit *c, struct keeper_domain_fd
 	return 0;
 }
 
+/* The other edge's view of the same domain, and what lies behind the circuits that this one is joined
+ * with, which its customer is told. */
+static void
+domain_imports(struct domain *d)
+{
+	const struct node_self *self = fabric_self(d->table.edge->fabric);
+	struct bgp_import *v = mem_array(1 + d->cfg->n_reach, sizeof(*v));
+
+	v[0] = (struct bgp_import){ rt_make(self->fabric_as, d->cfg->number), false };
+	for (unsigned i = 0; i < d->cfg->n_reach; i++)
+		v[1 + i] = (struct bgp_import){ rt_make(self->fabric_as, d->cfg->reach[i]), true };
+	bgp_table_set_imports(d->table.bgp, v, 1 + d->cfg->n_reach);
+	free(v);
+}
+
 static void
 domain_tables(struct domain *d)
 {
@@ -150,11 +174,9 @@ domain_tables(struct domain *d)
 		.exports = { rt_make(self->fabric_as, d->cfg->number) },
 		.n_exports = 1,
 	};
-	struct bgp_import own = { cfg.exports[0], false };
 
 	d->table.bgp = bgp_table_create(sessions_speaker(ss), &cfg);
-	/* the other edge's view of the same domain */
-	bgp_table_set_imports(d->table.bgp, &own, 1);
+	domain_imports(d);
 }
 
 static int
@@ -327,6 +349,7 @@ domain_change(struct domain *d, const struct node_object *to, struct err *e)
 	if (!d->table.bgp)
 		return 0; /* not up */
 	domain_bfd(d);
+	domain_imports(d);
 	bgp_peer_set_limit(session_peer(d->session), d->cfg->max_prefixes, mono_now());
 	if (has_new_key) {
 		session_set_md5(d->session, d->cfg->md5);

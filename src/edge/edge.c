@@ -107,9 +107,13 @@ on_accept_vpn(void *ctx, struct bgp_peer *p, struct rd rd, const struct prefix *
 
 	if (fp->cfg->role == NODE_HOST)
 		return vnet_accept(x, p, prefix, rts, n_rts);
-	for (size_t i = 0; i < n_rts; i++)
-		if (vnet_by_number(x, (struct fabric_number){ (uint32_t)rts[i].v }))
+	for (size_t i = 0; i < n_rts; i++) {
+		struct fabric_number n = { (uint32_t)rts[i].v };
+
+		/* an edge elsewhere speaks for the circuits there (Global Reach), not for ours */
+		if (vnet_by_number(x, n) || (!fp->cfg->is_pair && domain_by_number(x, n)))
 			return false;
+	}
 	return true;
 }
 

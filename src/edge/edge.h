@@ -103,6 +103,8 @@ void domain_link_event(struct edge *x, const struct bfdd_event *ev);
 void domain_peer_changed(struct edge *x, struct bgp_peer *p, enum bgp_state from, enum bgp_state to,
 			 const char *why);
 bool domain_has_vnet(const struct domain *d, struct fabric_number vnet);
+/* Is it joined with that domain (Global Reach)? */
+bool domain_reaches(const struct domain *d, struct fabric_number other);
 void domain_free_all(struct edge *x);
 /* Brings up what could not be when its circuit came. */
 void domain_retry_owed(struct edge *x);

@@ -64,6 +64,30 @@ add_own(struct routes *rs, const struct domain *d)
 	}
 }
 
+/* Behind another circuit (Global Reach): the edges elsewhere that have it, best first. */
+static void
+add_reach(struct routes *rs, const struct domain *d, const struct prefix *p,
+	  const struct bgp_path *paths, size_t n)
+{
+	const struct fabric *fabric = d->table.edge->fabric;
+	struct datapath_reach reach[2] = { 0 };
+	size_t n_reach = 0;
+
+	for (size_t i = 0; i < n && n_reach < COUNT(reach); i++) {
+		const struct fabric_peer *at =
+			paths[i].is_imported ? fabric_peer_by_address(fabric, &paths[i].next_hop)
+					     : NULL;
+
+		if (!at || at->cfg->is_pair || at->cfg->role != NODE_EDGE ||
+		    !domain_reaches(d, fabric_key_number(paths[i].key)) ||
+		    (n_reach && reach[0].node == at->cfg->number))
+			continue;
+		reach[n_reach++] = (struct datapath_reach){ at->cfg->number, paths[i].key };
+	}
+	if (n_reach)
+		memcpy(routes_add(rs, p, DP_KIND_REACH)->reach, reach, sizeof(reach));
+}
+
 /* The best way and, when it is of the other sort, the second one as backup. */
 static void
 add_customer(struct routes *rs, const struct domain *d, const struct prefix *p,
@@ -88,8 +112,10 @@ add_customer(struct routes *rs, const struct domain *d, const struct prefix *p,
 		else if (v && v != via)
 			backup = v;
 	}
-	if (!via)
+	if (!via) {
+		add_reach(rs, d, p, paths, n);
 		return;
+	}
 	r = routes_add(rs, p, DP_KIND_CUSTOMER);
 	r->via = via;
 	r->backup = backup;

@@ -56,6 +56,43 @@ pair_nodes(const struct arm_resource *pair, struct fabric_node ret[2])
 	}
 }
 
+/* How many Global Reach connections there are to each other pair: their edges exchange packets. */
+#define JOINED "joined"
+
+static void
+joined_add(struct arm_plan *p, const char *pair, const char *other, int delta)
+{
+	struct arm_resource *r = arm_edit_quietly(p, pair);
+	json_t *joined = r ? json_object_get(r->hidden, JOINED) : NULL;
+
+	if (!r)
+		return;
+	if (!joined) {
+		joined = json_object();
+		json_object_set_new(r->hidden, JOINED, joined);
+	}
+	int64_t n = json_integer_value(json_object_get(joined, other)) + delta;
+
+	if (n > 0)
+		json_object_set_new(joined, other, json_integer(n));
+	else
+		json_object_del(joined, other);
+	arm_recompile(p, pair);
+}
+
+void
+pairs_join(struct arm_plan *p, const struct arm_resource *a, const struct arm_resource *b,
+	   int delta)
+{
+	struct circuit_place at[2];
+
+	if (!circuit_place(p->s, a, &at[0]) || !circuit_place(p->s, b, &at[1]) ||
+	    text_equal(at[0].pair->fold, at[1].pair->fold))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		joined_add(p, at[i].pair->id, at[!i].pair->id, delta);
+}
+
 static void
 recompile_host(void *arg, const struct arm_resource *host)
 {
@@ -136,12 +173,23 @@ pair_plan(struct arm_plan *p)
 static int
 pair_compile(struct arm_snapshot *s, const struct arm_resource *r)
 {
-	struct fabric_node n[2];
+	struct fabric_node n[2], far[2];
+	const char *other;
+	json_t *count;
 
 	pair_nodes(r, n);
 	for (unsigned i = 0; i < 2; i++) {
 		node_emit_self(s, &n[i]);
 		node_emit_peer(s, &n[i], &n[!i], true);
+	}
+	json_object_foreach(json_object_get(r->hidden, JOINED), other, count) {
+		const struct arm_resource *pair = arm_get(s, other);
+
+		if (!pair)
+			continue;
+		pair_nodes(pair, far);
+		for (unsigned i = 0; i < 4; i++)
+			node_emit_peer(s, &n[i / 2], &far[i % 2], false);
 	}
 	return 0;
 }

@@ -128,6 +128,8 @@ mirror_drop(struct arm_plan *p, const struct arm_resource *from, const char *pee
 
 	if (list)
 		json_array_remove(list, mirror_find(at, from));
+	if (at)
+		pairs_join(p, from, at, -1);
 	arm_unclaim(p, CLAIM_REACH, pair_value(p->s->arena, from->id, peer));
 }
 
@@ -357,6 +359,8 @@ connection_make(struct arm_plan *p, const char *id, json_t *want, const struct a
 		r = prefixes_check(p, id, want, peer);
 	if (r == 0 && arm_claim(p, NULL, CLAIM_REACH, pair, NULL) < 0)
 		r = arm_refuse(p->s->error, 409, "Conflict", "Try again.");
+	if (r == 0)
+		pairs_join(p, p->want, peer, 1);
 	return r;
 }
 

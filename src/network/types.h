@@ -229,6 +229,10 @@ int operator_check(struct arm_plan *p);
 
 /* The host a NIC is attached to and the attachment's element; NULL: none. */
 const struct arm_resource *nic_host(struct arm_snapshot *s, const char *nic, json_t **ret_at);
+/* The edges of these circuits' pairs exchange packets from now on (delta 1), or for one connection less
+ * (-1). */
+void pairs_join(struct arm_plan *p, const struct arm_resource *a, const struct arm_resource *b,
+		int delta);
 /* "edge-a" of a pair. NULL: no such. */
 const char *pair_edge(const struct arm_resource *pair, unsigned i);
 const struct arm_resource *port_pair(struct arm_snapshot *s, const struct arm_resource *port);

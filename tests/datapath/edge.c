@@ -27,6 +27,10 @@ enum { S = 10, C = 20 };
 #define EDGE ip4(10, 255, 0, 1)
 #define PAIR ip4(10, 255, 0, 2)
 #define HOST ip4(10, 255, 0, 11)
+#define REACHED ip4(192, 168, 9, 7) /* behind another circuit: edges 21, 22 */
+#define FAR ip4(10, 255, 0, 21)
+#define FAR_BACKUP ip4(10, 255, 0, 22)
+#define FAR_OTHER ip4(10, 255, 0, 23)
 
 static uint32_t
 u32_of(struct addr a)
@@ -69,6 +73,9 @@ routes_commit(void)
 		  .via = DATAPATH_VIA_PAIR,
 		  .pair = 2 },
 		{ .prefix = net4(192, 168, 4, 0, 24), .lingers = true },
+		{ .prefix = net4(192, 168, 9, 0, 24),
+		  .kind = DP_KIND_REACH,
+		  .reach = { { 21, plan_key(700, 5) }, { 22, plan_key(700, 5) } } },
 	};
 
 	PLAN_OK(datapath_edge_table_commit(d, domain, r, COUNT(r), now, &plan_err));
@@ -90,6 +97,12 @@ setup(void **state)
 	PLAN_OK(datapath_edge_open(&fds, &d, &plan_err));
 	datapath_fds_close(&fds);
 	plan_underlay(d);
+	for (uint16_t i = 21; i < 24; i++) {
+		struct datapath_tunnel t = { i, DP_ROLE_EDGE, ip4(10, 255, 0, i),
+					     ip4(10, 254, 1, 1) };
+
+		PLAN_OK(datapath_edge_tunnel_put(d, &t, &plan_err));
+	}
 	PLAN_OK(datapath_edge_circuit_put(d, x.circuit, rate, &plan_err));
 	PLAN_OK(datapath_edge_domain_put(d, &x, &plan_err));
 	PLAN_OK(datapath_edge_domain_neighbour(d, domain, &ce_mac));
@@ -436,6 +449,84 @@ test_repaired(void **state)
 	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_KEY_ROLE);
 	p = from_node(PAIR, domain_key(), NIC, CUSTOMER, 64);
 	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_KEY_ROLE);
+}
+
+/* Global Reach: to the other circuit's edges under its own key, from them under ours. */
+static void
+test_reach_out(void **state)
+{
+	struct packet in = from_customer(CUSTOMER, REACHED), p = in;
+	struct addr reached = REACHED;
+	struct datapath_route r;
+
+	enter_by_trunk();
+	assert_verdict(&rig, "edge_trunk", &p, XDP_REDIRECT);
+	assert_int_equal(p.n, in.n - 22 + 42);
+	assert_int_equal(at32(&p, 26), u32_of(EDGE));
+	assert_int_equal(at32(&p, 30), u32_of(FAR));
+	assert_int_equal(at32(&p, 38), plan_key(700, 5).v);
+	assert_int_equal(p.b[42 + 8], 63);
+	link_set(21, false);
+	p = in;
+	assert_verdict(&rig, "edge_trunk", &p, XDP_REDIRECT);
+	assert_int_equal(at32(&p, 30), u32_of(FAR_BACKUP));
+	link_set(22, false);
+	assert_dropped(&rig, "edge_trunk", &in, DP_DROP_TUNNEL_DOWN);
+	link_set(21, true);
+	link_set(22, true);
+	/* neither may a customer say it is there, nor a VNet go that way */
+	p = from_customer(REACHED, NIC);
+	assert_dropped(&rig, "edge_trunk", &p, DP_DROP_SRC_SPOOF);
+	p = from_host(NIC, REACHED);
+	assert_dropped(&rig, "edge_fabric", &p, DP_DROP_HAIRPIN);
+	assert_true(datapath_edge_table_lookup(d, domain, &reached, &r));
+	assert_int_equal(r.kind, DP_KIND_REACH);
+	assert_int_equal(r.reach[0].node, 21);
+	assert_int_equal(r.reach[1].node, 22);
+	assert_int_equal(r.reach[1].key.v, plan_key(700, 5).v);
+}
+
+static void
+test_reach_in(void **state)
+{
+	uint32_t local_only = domain_key() | FABRIC_KEY_LOCAL_ONLY;
+	const struct {
+		struct addr node, src, dst;
+		uint32_t key;
+		enum dp_drop drop; /* NONE: to the customer */
+	} cases[] = {
+		{ FAR, REACHED, CUSTOMER, domain_key(), DP_DROP_NONE },
+		{ FAR_BACKUP, REACHED, CUSTOMER, domain_key(), DP_DROP_NONE },
+		{ PAIR, REACHED, CUSTOMER, local_only, DP_DROP_NONE },
+		{ FAR_OTHER, REACHED, CUSTOMER, domain_key(), DP_DROP_SRC_FABRIC },
+		{ HOST, REACHED, CUSTOMER, domain_key(), DP_DROP_SRC_FABRIC },
+		{ FAR, NIC, CUSTOMER, domain_key(), DP_DROP_SRC_FABRIC },
+		{ FAR, CUSTOMER, CUSTOMER, domain_key(), DP_DROP_SRC_FABRIC },
+		{ FAR, REACHED, NIC, domain_key(), DP_DROP_HAIRPIN },
+		{ FAR, REACHED, REACHED, domain_key(), DP_DROP_HAIRPIN },
+		{ FAR, REACHED, CUSTOMER, local_only, DP_DROP_KEY_ROLE },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct packet p =
+			from_node(cases[i].node, cases[i].key, cases[i].src, cases[i].dst, 64);
+
+		if (cases[i].drop) {
+			assert_dropped(&rig, "edge_fabric", &p, cases[i].drop);
+			continue;
+		}
+		assert_verdict(&rig, "edge_fabric", &p, XDP_REDIRECT);
+		assert_int_equal(at32(&p, 12), 0x88a80000 | S);
+		assert_int_equal(p.b[22 + 8], 63);
+	}
+	/* the customer's link is down: the pair's other edge has one */
+	struct packet p = from_node(FAR, domain_key(), REACHED, CUSTOMER, 64);
+
+	link_set(link_of_domain(), false);
+	assert_verdict(&rig, "edge_fabric", &p, XDP_REDIRECT);
+	assert_int_equal(at32(&p, 30), u32_of(PAIR));
+	assert_int_equal(at32(&p, 38), local_only);
+	link_set(link_of_domain(), true);
 }
 
 static struct packet
@@ -880,6 +971,8 @@ main(void)
 		cmocka_unit_test(test_namespace_to_customer),
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_repaired),
+		cmocka_unit_test(test_reach_out),
+		cmocka_unit_test(test_reach_in),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_kernel_gets),
 		cmocka_unit_test(test_trunk_frames),

@@ -273,6 +273,23 @@ error_build(struct frame *f, const struct dp_domain *d, int at, const struct ans
 	return CONTINUE;
 }
 
+/* Behind another circuit: one of the edges that has it, the first one whose tunnel is up. */
+static __always_inline int
+reach_load(const struct frame *f, const struct dp_domain *d, __u32 first, struct way *w)
+{
+	struct dp_nh *nh = nhs_at(first);
+
+	if (nh && nh->owner == d->number && nh->backup && !link_is_up(nh->link)) {
+		struct dp_nh *backup = nhs_at(nh->backup);
+
+		if (backup)
+			nh = backup;
+	}
+	if (!nh || nh->owner != d->number || nh->kind != DP_NH_TUNNEL)
+		return drop(f, DP_DROP_STALE_ELEMENT);
+	return way_load(f, w, nh->node, nh->key);
+}
+
 /* A customer's destination: the node where it lives. */
 static __always_inline int
 trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w, struct answer *a)
@@ -283,6 +300,8 @@ trunk_lookup(const struct frame *f, const struct dp_domain *d, struct way *w, st
 	switch (DP_RESULT_KIND(r)) {
 	case DP_KIND_VNET:
 		break;
+	case DP_KIND_REACH:
+		return reach_load(f, d, DP_RESULT_VALUE(r), w);
 	case DP_KIND_CUSTOMER:
 	case DP_KIND_LINK:
 		return drop(f, DP_DROP_HAIRPIN);
@@ -400,12 +419,34 @@ domain_by_key(struct frame *f, const struct outer *o, struct dp_domain **ret)
 		return drop(f, DP_DROP_KEY_UNKNOWN);
 	if ((o->key & ~DP_KEY_LOCAL_ONLY) != DP_NUMBER_KEY(number))
 		return drop(f, DP_DROP_KEY_STALE);
-	/* Hosts use the plain key, the pair's other edge the local-only one. */
-	if (o->role != (o->key & DP_KEY_LOCAL_ONLY ? DP_ROLE_PAIR : DP_ROLE_HOST))
+	/* Hosts, and edges elsewhere for Global Reach, use the plain key, the pair's other edge the
+	 * local-only one. */
+	if (o->key & DP_KEY_LOCAL_ONLY ? o->role != DP_ROLE_PAIR
+				       : o->role != DP_ROLE_HOST && o->role != DP_ROLE_EDGE)
 		return drop(f, DP_DROP_KEY_ROLE);
 	f->slot = DP_NUMBER_INDEX(number);
 	*ret = domains_at(f->slot);
 	return *ret ? CONTINUE : drop(f, DP_DROP_KEY_UNKNOWN);
+}
+
+/* Is the other circuit's source behind the edge that sent the packet? A repaired one: the pair's other
+ * edge has checked. */
+static __always_inline int
+reach_source_check(const struct frame *f, const struct dp_domain *d, const struct outer *o,
+		   __u32 first)
+{
+	struct dp_nh *nh = nhs_at(first), *backup;
+
+	if (o->role == DP_ROLE_PAIR)
+		return CONTINUE;
+	if (!nh || nh->owner != d->number || o->role != DP_ROLE_EDGE)
+		return drop(f, DP_DROP_SRC_FABRIC);
+	if (nh->node == o->from)
+		return CONTINUE;
+	backup = nh->backup ? nhs_at(nh->backup) : 0;
+	if (backup && backup->node == o->from)
+		return CONTINUE;
+	return drop(f, DP_DROP_SRC_FABRIC);
 }
 
 /* The inner source is an address of a VNet that this domain imports, and lives on the node that sent
@@ -416,7 +457,9 @@ fabric_source_check(const struct frame *f, const struct dp_domain *d, const stru
 	__u32 r = lpm_find(f->slot, d->number, f->src);
 	__u64 home;
 
-	if (DP_RESULT_KIND(r) != DP_KIND_VNET)
+	if (DP_RESULT_KIND(r) == DP_KIND_REACH)
+		return reach_source_check(f, d, o, DP_RESULT_VALUE(r));
+	if (DP_RESULT_KIND(r) != DP_KIND_VNET || o->role == DP_ROLE_EDGE)
 		return drop(f, DP_DROP_SRC_FABRIC);
 	home = exact_find(DP_RESULT_VALUE(r), f->src);
 	if (!home || (o->role == DP_ROLE_HOST && DP_EXACT_NODE(home) != o->from))
@@ -462,6 +505,7 @@ fabric_lookup(const struct frame *f, const struct dp_domain *d, _Bool is_repaire
 	case DP_KIND_CUSTOMER:
 		return choose(f, d, is_repaired, DP_RESULT_VALUE(r), ret, a);
 	case DP_KIND_VNET: /* not transitive */
+	case DP_KIND_REACH:
 		return drop(f, DP_DROP_HAIRPIN);
 	case DP_KIND_BLACKHOLE:
 		return drop(f, DP_DROP_BLACKHOLE);
