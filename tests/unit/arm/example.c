@@ -163,7 +163,7 @@ foreseen(struct arena *a, json_t *report, const struct arm_answer *answers, size
 }
 
 static const char *const object_secrets[] = { "key", NULL };
-static const struct arm_type *const example_types[] = { &boxes, &shelves, NULL };
+static const struct arm_type *const example_types[] = { &boxes, &shelves, &example_toys, NULL };
 const struct arm_provider example_provider = {
 	.ns = "Example.Things",
 	.floor = "2015-01-01",

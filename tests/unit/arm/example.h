@@ -4,3 +4,4 @@
 #include "arm/type.h"
 
 extern const struct arm_provider example_provider;
+extern const struct arm_type example_toys; /* toy.c */
