@@ -225,6 +225,8 @@ bool deployments_path(const struct path *p);
 int handle_deployments(struct ctx *c, bool *ret_is_mine);
 /* Goes on with those that are active, for a short while. */
 void deployments_tick(struct arm_engine *en);
+/* It is over: its parameters and its caller are not needed any more. */
+int deployment_forget(struct store_tx *tx, struct arena *a, const char *fold, struct err *e);
 /* A new reference. */
 json_t *deployment_json(struct store_tx *tx, struct arena *a, const struct store_deployment *row);
 /* deployment(), for expressions; a new reference. */

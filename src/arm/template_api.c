@@ -797,7 +797,9 @@ cancel(struct ctx *c, struct store_tx *tx, struct store_deployment *row, unsigne
 	row->is_active = false;
 	row->changed_us = c->now_us;
 	json_decref(state);
-	return r < 0 ? r : store_deployment_put(tx, row, &c->err);
+	if (r >= 0)
+		r = store_deployment_put(tx, row, &c->err);
+	return r < 0 ? r : deployment_forget(tx, c->a, row->fold, &c->err);
 }
 
 static int

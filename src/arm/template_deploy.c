@@ -18,6 +18,7 @@ enum {
 	BATCH = 16,      /* requests between two writes */
 	MAX_TRIES = 120, /* of a request to something busy, a second apart */
 	MAX_ACTIVE = 1000,
+	MAX_NESTED = 16, /* levels that are looked into */
 };
 
 struct deployment {
@@ -31,6 +32,7 @@ struct deployment {
 	struct template t;
 	struct template_plan plan;
 	json_t *outputs; /* when done */
+	json_t *nested;  /* fold -> true: what nested deployments have made */
 	int64_t now_us;
 	bool is_planned, is_changed;
 };
@@ -277,8 +279,10 @@ step_run(struct deployment *d, size_t i)
 		return;
 	}
 	error = arm_error_body(&d->error);
-	step_fail(d, step, json_incref(json_object_get(error, "error")));
-	json_decref(error);
+	a.status = d->error.status;
+	a.body = error; /* let go of with the answer */
+	if (!try_again(d, step, &a))
+		step_fail(d, step, json_incref(json_object_get(error, "error")));
 	d->error = (struct arm_error){ .arena = &d->arena };
 }
 
@@ -320,10 +324,39 @@ steps_begin(struct deployment *d, struct mono until)
 static bool
 is_named(const struct deployment *d, const char *fold)
 {
+	if (json_object_get(d->nested, fold))
+		return true;
 	for (size_t i = 0; i < d->plan.n; i++)
 		if (!strcmp(d->plan.steps[i].fold, fold))
 			return true;
 	return false;
+}
+
+/* What a nested deployment has made is the template's, too. */
+static int
+nested_note(struct deployment *d, struct store_tx *tx, const json_t *steps, unsigned depth,
+	    struct err *e)
+{
+	json_t *step, *state;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach((json_t *)steps, i, step) {
+		const char *fold = arm_id_fold(&d->arena, arm_str(step, "id", ""));
+		struct store_deployment row;
+
+		json_object_set_new(d->nested, fold, json_true());
+		if (r < 0 || depth == MAX_NESTED ||
+		    !same(arm_str(step, "type", ""), DEPLOYMENT_TYPE))
+			continue;
+		r = store_deployment_get(tx, &d->arena, fold, &row, e);
+		if (r <= 0)
+			continue;
+		state = json_loads(row.body, 0, NULL);
+		r = nested_note(d, tx, json_object_get(state, "steps"), depth + 1, e);
+		json_decref(state);
+	}
+	return r < 0 ? r : 0;
 }
 
 static int
@@ -335,6 +368,10 @@ sweep_run(struct store_tx *tx, void *arg, struct err *e)
 	size_t n = 0;
 	int r;
 
+	d->nested = json_object();
+	r = nested_note(d, tx, steps_of(d), 0, e);
+	if (r < 0)
+		return r;
 	do {
 		r = store_resource_list(tx, &d->arena, &f, &rows, &n, e);
 		for (size_t i = 0; i < n && r >= 0; i++) {
@@ -529,6 +566,28 @@ outputs_write(struct deployment *d, struct store_tx *tx, struct err *e)
 	return store_secret_put(tx, d->row.fold, "shown", out, strlen(out), e);
 }
 
+int
+deployment_forget(struct store_tx *tx, struct arena *a, const char *fold, struct err *e)
+{
+	const void *text;
+	json_t *request;
+	char *rest;
+	size_t n;
+	int r = store_secret_get(tx, a, fold, "request", &text, &n, e);
+
+	if (r <= 0)
+		return r;
+	request = json_loadb(text, n, 0, NULL);
+	mem_wipe((void *)text, n);
+	json_object_del(request, "parameters");
+	json_object_del(request, "caller");
+	rest = json_dumps(request, JSON_COMPACT);
+	r = store_secret_put(tx, fold, "request", rest, strlen(rest), e);
+	free(rest);
+	json_decref(request);
+	return r;
+}
+
 static int
 save_run(struct store_tx *tx, void *arg, struct err *e)
 {
@@ -548,7 +607,7 @@ save_run(struct store_tx *tx, void *arg, struct err *e)
 	if (!now.is_active) { /* canceled meanwhile: only what has been done is noted */
 		json_object_set(d->state, "state", json_object_get(was, "state"));
 		json_object_set(d->state, "ended", json_object_get(was, "ended"));
-		json_object_del(d->state, "error");
+		json_object_set(d->state, "error", json_object_get(was, "error"));
 	}
 	json_decref(was);
 	d->row.is_active &= now.is_active;
@@ -560,6 +619,8 @@ save_run(struct store_tx *tx, void *arg, struct err *e)
 		r = event_write(d, tx, e);
 	if (r == 0 && now.is_active && d->outputs)
 		r = outputs_write(d, tx, e);
+	if (r == 0 && now.is_active && !d->row.is_active)
+		r = deployment_forget(tx, &d->arena, d->row.fold, e);
 	return r;
 }
 
@@ -585,12 +646,21 @@ is_waiting_only(const struct deployment *d)
 	return waits;
 }
 
+/* The store was busy: the next tick tries again. */
+static bool
+is_passing(const struct arm_error *e)
+{
+	return e->status == 429 || e->status == 503;
+}
+
 static void
 go_on(struct deployment *d, struct mono until)
 {
 	bool complete = same(arm_str(d->state, "mode", ""), "Complete");
 
 	if (plan_again(d) < 0) {
+		if (is_passing(&d->error))
+			return;
 		end(d, "Failed", refusal_json(&d->error));
 		return;
 	}
@@ -623,6 +693,7 @@ deployment_fini(struct deployment *d)
 	json_decref(d->request);
 	json_decref(d->function);
 	json_decref(d->outputs);
+	json_decref(d->nested);
 	arena_reset(&d->arena);
 }
 

@@ -9,6 +9,7 @@ struct what_if {
 	struct ctx *c;
 	const struct deployment_order *order;
 	json_t *changes; /* NULL: only whether it works */
+	json_t *named;   /* fold -> true: what any level names */
 	bool worked;
 	unsigned n_tried;
 };
@@ -164,20 +165,10 @@ change_add(struct what_if *w, const struct template_step *s, const struct templa
 	json_decref(delta);
 }
 
-static bool
-is_named(const struct template_plan *plan, const char *fold)
-{
-	for (size_t i = 0; i < plan->n; i++)
-		if (!strcmp(plan->steps[i].fold, fold))
-			return true;
-	return false;
-}
-
 /* What else is in the group: left alone, or deleted. Those that the caller may not read are not
  * shown. */
 static int
-others_add(struct what_if *w, struct store_tx *tx, const struct deployment_order *o,
-	   const struct template_plan *plan)
+others_add(struct what_if *w, struct store_tx *tx, const struct deployment_order *o)
 {
 	struct ctx *c = w->c;
 	struct store_filter f = { .sub = fold(c->a, o->sub),
@@ -195,7 +186,8 @@ others_add(struct what_if *w, struct store_tx *tx, const struct deployment_order
 			json_t *one;
 
 			f.after = rows[i].fold;
-			if (!te || rows[i].state == STORE_GONE || is_named(plan, rows[i].fold))
+			if (!te || rows[i].state == STORE_GONE ||
+			    json_object_get(w->named, rows[i].fold))
 				continue;
 			type = arena_printf(c->a, "%s/%s", te->type->ns, te->type->name);
 			if (!may(c, tx, arena_printf(c->a, "%s/read", type), rows[i].fold))
@@ -293,6 +285,7 @@ step_try(struct what_if *w, struct store_tx *tx, struct template *t, struct temp
 				  "The template and what is nested in it have more than %d "
 				  "resources.",
 				  MAX_TRIED);
+	json_object_set_new(w->named, s->fold, json_true());
 	if (s->is_deployment)
 		return nested_run(w, tx, s, body, depth);
 	if (w->changes)
@@ -355,7 +348,7 @@ level_try(struct what_if *w, struct store_tx *tx, const struct deployment_order 
 	json_decref(outputs);
 	if (!outputs)
 		return -EBADE;
-	return w->changes && o->rg ? others_add(w, tx, o, &plan) : 0;
+	return w->changes && o->rg && !depth ? others_add(w, tx, o) : 0;
 }
 
 static int
@@ -392,6 +385,7 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 	w->c->error = error_fresh(w->c->en, w->c->a);
 	if (w->changes)
 		json_array_clear(w->changes); /* it may be the second try */
+	json_object_clear(w->named);
 	w->n_tried = 0;
 	r = level_run(w, tx, w->order, 0);
 	w->worked = r == 0;
@@ -401,9 +395,10 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 int
 template_what_if(struct ctx *c, const struct deployment_order *o, json_t *changes)
 {
-	struct what_if w = { .c = c, .order = o, .changes = changes };
+	struct what_if w = { .c = c, .order = o, .changes = changes, .named = json_object() };
 	int r = c->req->within ? what_if_run(c->req->within, &w, &c->err)
 			       : store_write(c->en->cfg.store, what_if_run, &w, &c->err);
 
+	json_decref(w.named);
 	return w.worked ? 0 : r;
 }

@@ -124,14 +124,27 @@ no_plain_secret(struct store_tx *tx, void *arg, struct err *e)
 	return r < 0 ? r : (int)n;
 }
 
+/* Not even under its seal, once it is over. */
+static int
+nothing_left(struct store_tx *tx, void *arg, struct err *e)
+{
+	AUTO_ARENA a = { 0 };
+	const void *text;
+	size_t n;
+
+	assert_int_equal(store_secret_get(tx, &a, arm_id_fold(&a, D "d1"), "request", &text, &n, e),
+			 1);
+	assert_null(strstr(text, "hidden-value"));
+	assert_non_null(strstr(text, "\"template\""));
+	return 0;
+}
+
 static void
 secrets_stay_sealed(void **state)
 {
 	struct fixture *f = *state;
-	struct store_event *ev;
 	AUTO_FREE char *line = mem_printf("grep -q hidden-value %s/s.db*", f->dir);
 
-	(void)ev;
 	group(f);
 	assert_string_equal(
 		deploy(f, D "d1",
@@ -144,6 +157,7 @@ secrets_stay_sealed(void **state)
 		"Succeeded");
 	AUTO_FREE char *shown = json_dumps(f->resp.body, 0);
 
+	assert_int_equal(store_read(f->s, nothing_left, NULL, NULL), 0);
 	assert_null(strstr(shown, "hidden-value"));
 	assert_string_equal(text(f, "properties.outputs.s.type"), "SecureString");
 	assert_int_equal(store_read(f->s, no_plain_secret, NULL, NULL), 1);
@@ -345,7 +359,9 @@ forget(struct store_tx *tx, void *arg, struct err *e)
 	int r = store_deployment_get(tx, &a, arm_id_fold(&a, D "d1"), &row, e);
 	json_t *j, *step;
 	AUTO_FREE char *text = NULL;
-	size_t i;
+	AUTO_FREE char *request = NULL;
+	const void *was;
+	size_t i, n;
 
 	if (r <= 0)
 		return -ENOENT;
@@ -353,9 +369,20 @@ forget(struct store_tx *tx, void *arg, struct err *e)
 	json_object_set_new(j, "state", json_string("Running"));
 	json_array_foreach(json_object_get(j, "steps"), i, step)
 		json_object_set_new(step, "state", json_string("Waiting"));
-	row.body = text = json_dumps(j, 0);
+	text = json_dumps(j, 0);
+	row.body = text;
 	row.is_active = true;
 	json_decref(j);
+	r = store_secret_get(tx, &a, row.fold, "request", &was, &n, e);
+	if (r != 1)
+		return -ENOENT;
+	j = json_loadb(was, n, 0, NULL);
+	json_object_set_new(j, "caller", json_pack("{s:s}", "oid", "w"));
+	request = json_dumps(j, 0);
+	json_decref(j);
+	r = store_secret_put(tx, row.fold, "request", request, strlen(request), e);
+	if (r < 0)
+		return r;
 	return store_deployment_put(tx, &row, e);
 }
 
@@ -396,6 +423,7 @@ it_can_be_canceled(void **state)
 	assert_int_equal(ask_as(f, (struct ask){ .who = "r" }, ARM_POST, D "d1/cancel", NULL), 403);
 	assert_int_equal(ask(f, ARM_POST, D "d1/cancel", NULL), 204);
 	assert_string_equal(finish(f, D "d1"), "Canceled");
+	assert_string_equal(text(f, "properties.error.code"), "DeploymentCanceled");
 	assert_int_equal(ask(f, ARM_POST, D "d1/cancel", NULL), 409);
 	assert_int_equal(store_write(f->s, node_applies, NULL, NULL), 0);
 	for (int i = 0; i < 5; i++)
@@ -475,6 +503,19 @@ a_subscription_gets_groups(void **state)
 	assert_int_equal(json_array_size(arm_at(f->resp.body, "value")), 0);
 }
 
+static const json_t *
+change_of(struct fixture *f, const char *id)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(arm_at(f->resp.body, "properties.changes"), i, one) {
+		if (!strcmp(arm_str(one, "resourceId", ""), id))
+			return one;
+	}
+	return NULL;
+}
+
 /* --- complete mode --------------------------------------------------------------------------------------------- */
 
 static void
@@ -494,22 +535,20 @@ complete_mode_deletes_the_rest(void **state)
 	assert_int_equal(ask(f, ARM_GET, SHELF "old", NULL), 404);
 	assert_int_equal(ask(f, ARM_GET, BOX "b-old", NULL), 404);
 	assert_int_equal(ask(f, ARM_GET, SHELF "new", NULL), 200);
+	/* what a nested deployment makes is named, too */
+#define KEEPS \
+	"{\"properties\":{\"mode\":\"Complete\",template:{resources:[" NESTED( \
+		"n", "", A_SHELF("inner"), "{}") "]}}}"
+	assert_int_equal(ask(f, ARM_POST, D "d2/whatIf", KEEPS), 200);
+	assert_string_equal(arm_str(change_of(f, SHELF "inner"), "changeType", ""), "Create");
+	assert_string_equal(arm_str(change_of(f, SHELF "new"), "changeType", ""), "Delete");
+	assert_int_equal(json_array_size(arm_at(f->resp.body, "properties.changes")), 2);
+	assert_string_equal(deploy(f, D "d2", KEEPS), "Succeeded");
+	assert_int_equal(ask(f, ARM_GET, SHELF "new", NULL), 404);
+	assert_int_equal(ask(f, ARM_GET, SHELF "inner", NULL), 200);
 }
 
 /* --- what-if, validate --------------------------------------------------------------------------------------------- */
-
-static const json_t *
-change_of(struct fixture *f, const char *id)
-{
-	json_t *one;
-	size_t i;
-
-	json_array_foreach(arm_at(f->resp.body, "properties.changes"), i, one) {
-		if (!strcmp(arm_str(one, "resourceId", ""), id))
-			return one;
-	}
-	return NULL;
-}
 
 static void
 what_if_changes_nothing(void **state)
