@@ -1,26 +1,13 @@
 /* The rules of rules.h. Sources: the service's public documentation; figures come from the
  * catalogue. */
 #include "network/rules.h"
+#include "network/space.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 
 /* ---- peerings ---- */
-
-static bool
-is_unicast(const struct prefix *p)
-{
-	static const struct prefix never[] = {
-		{ { NET_V4, { 0 } }, 8 },                 /* this network */
-		{ { NET_V4, { 127 } }, 8 },               /* loopback */
-		{ { NET_V4, { 169, 254 } }, 16 },         /* link local */
-		{ { NET_V4, { 224 } }, 3 },               /* multicast and above */
-		{ { NET_V4, { 168, 63, 129, 16 } }, 32 }, /* the platform's address */
-	};
-
-	return !prefix_find_overlap(never, COUNT(never), p);
-}
 
 int
 rule_link_prefix(const char *text, struct link_addresses *ret, struct err *e)
@@ -32,24 +19,12 @@ rule_link_prefix(const char *text, struct link_addresses *ret, struct err *e)
 		return err_set(e, -EINVAL, "'%s' is not a subnet: %s", text, why.text);
 	if (p.addr.family != NET_V4 || p.len != 30)
 		return err_set(e, -EINVAL, "'%s' is not an IPv4 /30", text);
-	if (!is_unicast(&p))
+	if (!space_is_unicast(&p))
 		return err_set(e, -EINVAL, "'%s' is not in the range of unicast addresses", text);
 	ret->prefix = p;
 	ret->customer = prefix_nth(&p, 1);
 	ret->edge = prefix_nth(&p, 2);
 	return 0;
-}
-
-static bool
-is_unicast6(const struct prefix *p)
-{
-	static const struct prefix never[] = {
-		{ { NET_V6, { 0xff } }, 8 },        /* multicast */
-		{ { NET_V6, { 0xfe, 0x80 } }, 10 }, /* link local */
-		{ { NET_V6, { 0 } }, 8 },           /* unspecified, loopback, mapped IPv4 */
-	};
-
-	return !prefix_find_overlap(never, COUNT(never), p);
 }
 
 int
@@ -62,7 +37,7 @@ rule_link_prefix6(const char *text, struct link_addresses *ret, struct err *e)
 		return err_set(e, -EINVAL, "'%s' is not a subnet: %s", text, why.text);
 	if (p.addr.family != NET_V6 || p.len != 126)
 		return err_set(e, -EINVAL, "'%s' is not an IPv6 /126", text);
-	if (!is_unicast6(&p))
+	if (!space_is_unicast(&p))
 		return err_set(e, -EINVAL, "'%s' is not in the range of unicast addresses", text);
 	ret->prefix = p;
 	ret->customer = prefix_nth(&p, 1);
@@ -93,7 +68,7 @@ rule_advertised_prefix(const char *text, struct prefix *ret, struct err *e)
 
 	if (prefix_parse(text, ret, &why) < 0)
 		return err_set(e, -EINVAL, "'%s' is not a prefix: %s", text, why.text);
-	if (!ret->len || !(ret->addr.family == NET_V4 ? is_unicast(ret) : is_unicast6(ret)))
+	if (!ret->len || !space_is_unicast(ret))
 		return err_set(e, -EINVAL, "'%s' holds addresses that are not unicast", text);
 	return rule_public_prefix(ret, e);
 }
@@ -108,7 +83,7 @@ rule_reach_prefix(const char *text, uint8_t family, struct prefix *ret, struct e
 		return err_set(e, -EINVAL, "'%s' is not a subnet: %s", text, why.text);
 	if (ret->addr.family != family || ret->len != len)
 		return err_set(e, -EINVAL, "'%s' is not an IPv%u /%u", text, family, len);
-	if (!(family == NET_V4 ? is_unicast(ret) : is_unicast6(ret)))
+	if (!space_is_unicast(ret))
 		return err_set(e, -EINVAL, "'%s' is not in the range of unicast addresses", text);
 	return 0;
 }
@@ -457,20 +432,6 @@ rule_circuit_act(enum circuit_act act, enum provider_state state, enum provider_
 
 /* ---- address plans ---- */
 
-int
-rule_vnet_prefix(const char *text, struct prefix *ret, struct err *e)
-{
-	struct err why;
-
-	if (prefix_parse(text, ret, &why) < 0)
-		return err_set(e, -EINVAL, "'%s' is not a prefix: %s", text, why.text);
-	if (ret->addr.family != NET_V4 || ret->len < 2 || ret->len > 29)
-		return err_set(e, -EINVAL, "'%s' is not an IPv4 prefix of /2 to /29", text);
-	if (!is_unicast(ret))
-		return err_set(e, -EINVAL, "'%s' holds addresses that are not unicast", text);
-	return 0;
-}
-
 const struct prefix *
 prefix_find_cover(const struct prefix *list, size_t n, const struct prefix *p)
 {
@@ -487,28 +448,6 @@ prefix_find_overlap(const struct prefix *list, size_t n, const struct prefix *p)
 		if (prefix_overlaps(&list[i], p))
 			return &list[i];
 	return NULL;
-}
-
-struct host_range
-subnet_host_range(const struct prefix *subnet)
-{
-	uint32_t first = addr_u32(&subnet->addr);
-	uint32_t size = subnet->len ? (uint32_t)(1ull << (32 - subnet->len)) : 0;
-
-	if (subnet->addr.family != NET_V4 || subnet->len > 29 || !size)
-		return (struct host_range){ 1, 0 };
-	return (struct host_range){ first + 4, first + size - 2 };
-}
-
-enum address_verdict
-subnet_address_verdict(const struct prefix *subnet, const struct addr *a)
-{
-	struct host_range r = subnet_host_range(subnet);
-	uint32_t v = addr_u32(a);
-
-	if (!prefix_contains(subnet, a))
-		return ADDRESS_OUTSIDE;
-	return v < r.first || v > r.last ? ADDRESS_RESERVED : ADDRESS_FINE;
 }
 
 struct mac

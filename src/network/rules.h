@@ -105,22 +105,11 @@ int rule_circuit_act(enum circuit_act act, enum provider_state state,
 
 /* ---- address plans ---- */
 
-/* An IPv4 prefix for a VNet: /2 to /29, unicast. */
-int rule_vnet_prefix(const char *text, struct prefix *ret, struct err *e);
 /* NULL, or the first of the list that covers p. */
 const struct prefix *prefix_find_cover(const struct prefix *list, size_t n, const struct prefix *p);
 /* NULL, or the first of the list that overlaps p. */
 const struct prefix *prefix_find_overlap(const struct prefix *list, size_t n,
 					 const struct prefix *p);
-
-/* The addresses of a subnet that a NIC may have: without the first four and the last. As host
- * order numbers; first > last when there are none. */
-struct host_range {
-	uint32_t first, last;
-};
-struct host_range subnet_host_range(const struct prefix *subnet);
-enum address_verdict { ADDRESS_FINE, ADDRESS_OUTSIDE, ADDRESS_RESERVED };
-enum address_verdict subnet_address_verdict(const struct prefix *subnet, const struct addr *a);
 
 /* A NIC's MAC from its number (1..2^24-1): locally administered, unique. */
 struct mac nic_mac(uint32_t number);

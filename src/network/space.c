@@ -1,8 +1,8 @@
 /* The rules of space.h. */
 #include "network/space.h"
 
-static bool
-is_unicast(const struct prefix *p)
+bool
+space_is_unicast(const struct prefix *p)
 {
 	static const struct prefix never[] = {
 		{ { NET_V4, { 0 } }, 8 },                 /* this network */
@@ -32,7 +32,7 @@ space_prefix(const char *text, struct prefix *ret, struct err *e)
 		return err_set(e, -EINVAL, "'%.60s' is not an IPv4 prefix of /2 to /29", text);
 	if (ret->addr.family == NET_V6 && (ret->len < 7 || ret->len > 64))
 		return err_set(e, -EINVAL, "'%.60s' is not an IPv6 prefix of /7 to /64", text);
-	if (!is_unicast(ret))
+	if (!space_is_unicast(ret))
 		return err_set(e, -EINVAL, "'%.60s' holds addresses that are not unicast", text);
 	return 0;
 }

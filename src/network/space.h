@@ -5,6 +5,8 @@
 
 #include "net/addr.h"
 
+/* Of addresses that one interface can have, of either family; the platform's own is none. */
+bool space_is_unicast(const struct prefix *p);
 /* A prefix of a VNet's address space: IPv4 /2 to /29, IPv6 up to /64; unicast, no host bits. e:
  * "'x' is ..." */
 int space_prefix(const char *text, struct prefix *ret, struct err *e);

@@ -212,38 +212,6 @@ provider_states_follow_the_table(void **state)
 }
 
 static void
-subnets_keep_five_addresses(void **state)
-{
-	struct prefix p;
-	struct addr a;
-	struct err e;
-
-	assert_int_equal(rule_vnet_prefix("10.1.0.0/24", &p, &e), 0);
-	struct host_range r = subnet_host_range(&p);
-
-	assert_int_equal(r.first, 0x0a010004);
-	assert_int_equal(r.last, 0x0a0100fe);
-	/* clang-format off */
-	static const struct { const char *a; enum address_verdict v; } cases[] = {
-		{ "10.1.0.3", ADDRESS_RESERVED }, { "10.1.0.4", ADDRESS_FINE },
-		{ "10.1.0.254", ADDRESS_FINE },   { "10.1.0.255", ADDRESS_RESERVED },
-		{ "10.1.1.0", ADDRESS_OUTSIDE },  { "10.1.0.0", ADDRESS_RESERVED },
-	};
-	/* clang-format on */
-
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(addr_parse(cases[i].a, &a, &e), 0);
-		assert_int_equal(subnet_address_verdict(&p, &a), cases[i].v);
-	}
-	assert_int_equal(rule_vnet_prefix("10.1.0.0/29", &p, &e), 0);
-	r = subnet_host_range(&p);
-	assert_int_equal(r.last - r.first + 1, 3);
-	assert_int_equal(rule_vnet_prefix("10.1.0.0/30", &p, &e), -EINVAL);
-	assert_int_equal(rule_vnet_prefix("10.1.0.1/24", &p, &e), -EINVAL);
-	assert_int_equal(rule_vnet_prefix("0.0.0.0/0", &p, &e), -EINVAL);
-}
-
-static void
 macs_are_local_and_distinct(void **state)
 {
 	char t[MAC_TEXT];
@@ -425,7 +393,6 @@ main(void)
 		cmocka_unit_test(bandwidth_is_offered_and_grows),
 		cmocka_unit_test(links_and_reach_follow_the_tier),
 		cmocka_unit_test(provider_states_follow_the_table),
-		cmocka_unit_test(subnets_keep_five_addresses),
 		cmocka_unit_test(macs_are_local_and_distinct),
 		cmocka_unit_test(an_ipv6_link_is_a_126),
 		cmocka_unit_test(what_is_announced_is_public),

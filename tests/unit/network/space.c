@@ -52,6 +52,9 @@ five_addresses_are_reserved(void **state)
 		const char *subnet, *address;
 		enum space_verdict want;
 	} of[] = {
+		{ "10.1.0.0/24", "10.1.0.0", SPACE_RESERVED },
+		{ "10.1.0.0/24", "10.1.0.254", SPACE_FINE },
+		{ "10.1.0.0/24", "10.1.0.255", SPACE_RESERVED },
 		{ "10.0.0.0/29", "10.0.0.3", SPACE_RESERVED },
 		{ "10.0.0.0/29", "10.0.0.4", SPACE_FINE },
 		{ "10.0.0.0/29", "10.0.0.6", SPACE_FINE },
