@@ -208,6 +208,11 @@ static const char *const steps[] = {
 	"CREATE INDEX usage.metric_span ON metric(grain, span);",
 
 	"CREATE INDEX deployment_busy ON deployment(sub) WHERE is_active=1;",
+
+	/* Roles go with what they were given at: whoever makes it anew does not let old ones in. */
+	"CREATE TRIGGER resource_roles AFTER DELETE ON resource BEGIN"
+	" DELETE FROM assignment WHERE scope=OLD.fold;"
+	" DELETE FROM assignment WHERE scope>OLD.fold || '/' AND scope<OLD.fold || '0'; END;",
 };
 
 static int

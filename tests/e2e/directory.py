@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 import uuid
 
@@ -276,6 +277,18 @@ def custom_roles():
     ok(200)(C.call("DELETE", path, None, W.customer))
 
 
+def roles_go_with_what_they_were_given_at():
+    group = f"{W.sub}/resourcegroups/made"
+    ok(201)(assign(group, "Reader", W.app_oid, W.customer))
+    ok(200)(C.call("GET", f"{group}?{V}", None, W.app))
+    ok(202)(C.call("DELETE", f"{group}?{V}", None, W.customer))
+    deadline = time.monotonic() + 60
+    while C.call("GET", f"{group}?{V}", None, W.customer)[0] != 404 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ok(201)(C.call("PUT", f"{group}?{V}", {"location": "westeurope"}, W.customer))
+    refused(404, "SubscriptionNotFound")(C.call("GET", f"{group}?{V}", None, W.app))
+
+
 def management_groups_carry_roles():
     mg, below = "/providers/Microsoft.Management/managementGroups/Corp", "/providers/Microsoft.Management/managementGroups/Corp-EU"
     refused(403, "AuthorizationFailed")(C.call("PUT", f"{mg}?{V}", {"properties": {"displayName": "Corp"}}, W.customer))
@@ -475,7 +488,8 @@ def parting_leaves_the_customer_his_own():
     ok(401)(C.call("GET", f"/subscriptions?{V}", None, W.agent))
 
 
-TESTS = [starts, graph_makes_and_finds, groups_carry_roles, secrets_are_several_and_go, custom_roles, management_groups_carry_roles,
+TESTS = [starts, graph_makes_and_finds, groups_carry_roles, secrets_are_several_and_go, custom_roles,
+         roles_go_with_what_they_were_given_at, management_groups_carry_roles,
          scim_replicates, scim_changes_act_at_once, partners_and_customers, agents_act_on_behalf_until_revoked,
          parting_leaves_the_customer_his_own]
 
