@@ -439,11 +439,15 @@ global_reach_domains(struct arm_snapshot *s, const struct arm_resource *circuit)
 	return list;
 }
 
+/* Has it a domain on an edge? */
 static bool
 is_ready(struct arm_snapshot *s, const struct arm_resource *circuit)
 {
 	return circuit && !circuit->is_deleting &&
 	       circuit_provider_state(s, circuit) == PROVIDER_PROVISIONED &&
+	       arm_int(circuit->body, "properties.stag", 0) &&
+	       (direct_link_is_on(s, circuit, 0) || direct_link_is_on(s, circuit, 1)) &&
+	       peering_has_ipv4(private_peering(circuit)) &&
 	       text_equal(arm_str(private_peering(circuit), "properties.state", ""), "Enabled");
 }
 
