@@ -13,7 +13,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from az_rig import Az, Failed, same, tell  # noqa: E402
+from az_rig import Az, Fabric, Failed, same, tell  # noqa: E402
 
 GROUP = "web"
 
@@ -111,6 +111,7 @@ class Story:
     def __init__(self, c, home):
         self.c = c
         self.home = home
+        Fabric(c)
         self.az = Az(c, home)
         self.template = self.file("web.json", TEMPLATE)
         self.exported = None
