@@ -234,9 +234,9 @@ static int
 assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 {
 	struct arena *a = x->s->arena;
-	struct store_assignment s = { .fold = fold, .id = id, .scope = x->scope }, old;
-	struct store_principal p;
-	struct role role;
+	struct store_assignment s = { .fold = fold, .id = id, .scope = x->scope }, old = { 0 };
+	struct store_principal p = { 0 };
+	struct role role = { 0 };
 	const char *type = "";
 	json_t *body;
 	char *text;
