@@ -139,7 +139,7 @@ role_check(struct arm_extension_call *x, struct role *ret)
 
 	if (r < 0)
 		return r;
-	if (r == 0 || (ret->tenant && (!tenant || strcmp(tenant, ret->tenant) != 0)))
+	if (r != 1 || (ret->tenant && (!tenant || strcmp(tenant, ret->tenant) != 0)))
 		return arm_refuse_at(x->s->error, 400, "RoleDefinitionDoesNotExist",
 				     "properties.roleDefinitionId",
 				     "The specified role definition '%.200s' does not exist.",
@@ -176,7 +176,7 @@ principal_check(struct arm_extension_call *x, struct store_principal *ret, const
 
 	if (r < 0)
 		return r;
-	if (r == 0 || !is_ours(x, ret, &is_foreign))
+	if (r != 1 || !is_ours(x, ret, &is_foreign))
 		return arm_refuse_at(x->s->error, 400, "PrincipalNotFound",
 				     "properties.principalId",
 				     "Principal '%.100s' does not exist in the directory.", who);
@@ -260,7 +260,7 @@ assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 	is_old = store_assignment_get(x->s->tx, a, fold, &old, NULL);
 	if (is_old < 0)
 		return is_old;
-	if (is_old && (strcmp(old.principal, p.oid) != 0 || strcasecmp(old.role, role.id) != 0))
+	if (is_old == 1 && (strcmp(old.principal, p.oid) != 0 || strcasecmp(old.role, role.id) != 0))
 		return arm_refuse(
 			x->s->error, 400, "RoleAssignmentUpdateNotPermitted",
 			"Principal, role and scope of a role assignment cannot be changed. "
