@@ -247,7 +247,7 @@ assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 		r = role_check(x, &role);
 	if (r == 0)
 		r = principal_check(x, &p, &type);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (arm_str(x->body, "properties.condition", NULL))
 		return arm_refuse_at(x->s->error, 400, "RoleAssignmentConditionNotSupported",
@@ -260,7 +260,8 @@ assignment_put(struct arm_extension_call *x, const char *id, const char *fold)
 	is_old = store_assignment_get(x->s->tx, a, fold, &old, NULL);
 	if (is_old < 0)
 		return is_old;
-	if (is_old == 1 && (strcmp(old.principal, p.oid) != 0 || strcasecmp(old.role, role.id) != 0))
+	if (is_old == 1 &&
+	    (strcmp(old.principal, p.oid) != 0 || strcasecmp(old.role, role.id) != 0))
 		return arm_refuse(
 			x->s->error, 400, "RoleAssignmentUpdateNotPermitted",
 			"Principal, role and scope of a role assignment cannot be changed. "

@@ -17,7 +17,7 @@ enum { PAGE = 100, MAX_PAGE = 200, MAX_SCANNED = 20000, MAX_OPERATIONS = 500, MA
 #define URN "urn:ietf:params:scim:schemas:"
 #define USER URN "core:2.0:User"
 #define GROUP URN "core:2.0:Group"
-#define ENTERPRISE URN "extension:enterprise:2.0:User"
+#define ENTERPRISE "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 #define MESSAGE "urn:ietf:params:scim:api:messages:2.0:"
 
 struct resource_type {

@@ -435,7 +435,7 @@ static int
 subscription_put(struct part *p)
 {
 	json_t *all = json_object_get(p->props, "subscriptions"), *one;
-	const char *name = p->x->seg[3], *agents, *sub;
+	const char *name = p->x->seg[3], *agents = "", *sub = "";
 	const char *shown_name = arm_str(p->x->body, "properties.displayName", name);
 	size_t i;
 	int r = need(p, "subscriptions/write");
