@@ -192,6 +192,8 @@ arm_agent_report(struct arm_engine *en, const char *node, const json_t *report, 
 		return err_set(e, -EINVAL, "a report is an object");
 	r = store_write(en->cfg.store, seen_run, &w, e);
 	if (r == 0)
+		metrics_feed(en, node, json_object_get(report, "state"), NULL);
+	if (r == 0)
 		operations_settle(en);
 	return r;
 }
@@ -258,6 +260,7 @@ arm_agent_readings(struct arm_engine *en, const char *node, const json_t *readin
 		json_decref(w.acked);
 		return r;
 	}
+	metrics_feed(en, node, NULL, w.list);
 	*ret = json_pack("{s:o}", "acknowledged", w.acked);
 	return 0;
 }

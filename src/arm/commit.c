@@ -654,7 +654,9 @@ prune_run(struct store_tx *tx, void *arg, struct err *e)
 
 	int r = store_prune(tx, now - 24 * hour, now - 90 * 24 * hour, e);
 
-	return r < 0 ? r : store_stream_prune(tx, now - 24 * hour, e);
+	if (r == 0)
+		r = store_stream_prune(tx, now - 24 * hour, e);
+	return r < 0 ? r : metrics_prune(tx, now, e);
 }
 
 /* Operations and what streams are told are kept a day, the activity log 90. */

@@ -698,6 +698,7 @@ arm_tick(struct arm_engine *en)
 
 	operations_settle(en);
 	calls_expire(en);
+	metrics_flush(en, false);
 	deployments_tick(en);
 	pthread_mutex_lock(&en->lock);
 	bool due = mono_is_due(en->next_prune, now);
@@ -809,6 +810,7 @@ arm_engine_create(const struct arm_config *cfg, struct arm_engine **ret, struct 
 		en->cfg.live_ms = 30000;
 	pthread_mutex_init(&en->lock, NULL);
 	list_init(&en->calls);
+	en->metrics = metrics_create();
 	for (const struct arm_provider *const *p = cfg->providers; p && *p; p++)
 		for (const struct arm_type *const *t = (*p)->types; t && *t; t++)
 			n++;
@@ -827,6 +829,8 @@ arm_engine_destroy(struct arm_engine *en)
 	if (!en)
 		return;
 	calls_drop(en);
+	metrics_flush(en, true);
+	metrics_destroy(en->metrics);
 	free(en->deploy_after);
 	for (size_t i = 0; i < en->n_types; i++)
 		free(en->types[i].fold);

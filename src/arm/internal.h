@@ -48,6 +48,7 @@ struct arm_engine {
 	char *openapi; /* made once */
 	struct mono next_prune;
 	char *base_url;
+	struct metrics *metrics;
 
 	bool is_deploying; /* a tick goes on with deployments; the next is one thread's at a time */
 	char *deploy_after; /* the last one gone on with, when there was no time for all */
@@ -285,6 +286,17 @@ int handle_platform(struct ctx *c, bool *ret_is_mine); /* platform.c */
 int handle_operation(struct ctx *c, const char *sub, const char *id, bool results);
 void operation_headers(struct ctx *c, const char *ns, const char *location, const char *op,
 		       bool with_location);
+
+/* --- metrics.c ------------------------------------------------------------------------------- */
+
+struct metrics *metrics_create(void);
+void metrics_destroy(struct metrics *m);
+/* Lets the providers take samples of what a node has told. */
+void metrics_feed(struct arm_engine *en, const char *node, const json_t *state,
+		  const json_t *entries);
+void metrics_flush(struct arm_engine *en, bool all);
+int metrics_prune(struct store_tx *tx, int64_t now_us, struct err *e);
+int handle_metrics(struct ctx *c);
 
 /* --- stream.c -------------------------------------------------------------------------------- */
 

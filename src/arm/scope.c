@@ -8,6 +8,9 @@ static const struct scoped table[] = {
 	{ "Microsoft.Resources", "tags", "2019-10-01", handle_tags, false },
 	{ "Microsoft.Insights", "eventtypes", "2014-04-01", handle_activity, true },
 	{ "Microsoft.Insights", "eventcategories", "2014-04-01", handle_activity, true },
+	{ "Microsoft.Insights", "metrics", "2014-04-01", handle_metrics, true },
+	{ "Microsoft.Insights", "metricDefinitions", "2014-04-01", handle_metrics, true },
+	{ "Microsoft.Insights", "metricNamespaces", "2014-04-01", handle_metrics, true },
 };
 
 static const struct scoped *

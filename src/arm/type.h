@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "arm/metrics.h"
 #include "arm/plan.h"
 
 enum arm_kind {
@@ -119,6 +120,7 @@ struct arm_type {
 	/* Dotted paths into the body as it is shown, which an event stream tells with every change;
 	 * NULL-terminated, or NULL. No secrets. */
 	const char *const *watched;
+	const struct arm_metric *metrics; /* metrics.h; name NULL ends it; NULL: none */
 	/* The last affected live node has reported (want NULL: and the row goes now). May write like
 	 * a plan, but nothing is compiled. have NULL: created without waiting. May be NULL. */
 	int (*settled)(struct arm_plan *p);
@@ -158,6 +160,10 @@ struct arm_provider {
 	 * know. before, after: may be NULL. Runs in a writing transaction. May be NULL. */
 	int (*reported)(struct arm_snapshot *s, const char *node, const json_t *before,
 			const json_t *after);
+	/* A node has reported its state, or handed in journal entries (fabric/journal.h; the other is
+	 * NULL): arm_metric_add(). Reads only. May be NULL. */
+	void (*sample)(struct arm_snapshot *s, const char *node, const json_t *state,
+		       const json_t *entries);
 	/* Words in node objects whose values are secret; NULL-terminated, or NULL. */
 	const char *const *object_secrets;
 	/* Adds to a dry run's report what the provider knows of the consequences. May be NULL. */

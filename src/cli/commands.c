@@ -4,6 +4,7 @@
 #include "cli/catalogue.h"
 #include "cli/circuit.h"
 #include "cli/directory.h"
+#include "cli/events.h"
 #include "cli/lab.h"
 #include "cli/local.h"
 #include "cli/network.h"
@@ -193,6 +194,7 @@ const struct cli_command cli_commands[] = {
 	{ "down", NULL, "end what `wayleave up` runs", up_down, NULL, NULL },
 	{ "status", NULL, "one screen: circuits, links, sessions, rates", status_run, NULL, NULL },
 	{ "routes", "[NODE]", "the tables of edges and hosts on this machine", status_routes, NULL, NULL },
+	{ "events", "[CIRCUIT]", "what happens to the subscription or a circuit, as it happens", events_watch, NULL, NULL },
 	{ "env", NULL, "variables for az, SDKs and scripts, for a shell to source", account_env, NULL, NULL },
 	{ "token", NULL, "a bearer token (--as chooses whose)", account_token, NULL, NULL },
 	{ "trust", NULL, "how programs come to trust this Wayleave's CA", account_trust, NULL, NULL },

@@ -513,3 +513,67 @@ rest_list(struct rest *r, const char *path, const char *api_version, json_t **re
 	*ret = all;
 	return CLI_OK;
 }
+
+/* ---- streams ---- */
+
+struct stream {
+	struct rest *r;
+	bool (*text)(void *arg, const char *p, size_t n);
+	void *arg;
+};
+
+static size_t
+on_stream(char *p, size_t size, size_t n, void *arg)
+{
+	struct stream *s = arg;
+	long status = 0;
+
+	curl_easy_getinfo(s->r->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return on_body(p, size, n, s->r);
+	return s->text(s->arg, p, size * n) ? size * n : 0;
+}
+
+int
+rest_stream(struct rest *r, const char *path, const char *last_id,
+	    bool (*text)(void *arg, const char *p, size_t n), void *arg)
+{
+	struct stream s = { r, text, arg };
+	const char *token = rest_token(r), *ca = rest_env(r, "CA_FILE");
+	AUTO_FREE char *bearer = NULL, *last = NULL, *url = NULL;
+	struct curl_slist *headers = NULL;
+	long status = 0;
+	CURLcode code;
+
+	if (!token)
+		return CLI_FAILED;
+	bearer = mem_printf("Authorization: Bearer %s", token);
+	last = mem_printf("Last-Event-ID: %s", last_id);
+	url = mem_printf("%s%s", rest_env(r, "ARM_ENDPOINT"), path);
+	headers = curl_slist_append(headers, bearer);
+	if (*last_id)
+		headers = curl_slist_append(headers, last);
+	buf_reset(&r->in);
+	curl_easy_reset(r->curl);
+	curl_easy_setopt(r->curl, CURLOPT_URL, url);
+	curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT, 10L);
+	/* Heartbeats come every 20 s. */
+	curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_TIME, 90L);
+	curl_easy_setopt(r->curl, CURLOPT_PROXY, "");
+	if (ca)
+		curl_easy_setopt(r->curl, CURLOPT_CAINFO, ca);
+	curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, on_stream);
+	curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &s);
+	code = curl_easy_perform(r->curl);
+	curl_slist_free_all(headers);
+	curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200)
+		return CLI_OK; /* cut off or ended: from there on again */
+	if (code != CURLE_OK)
+		return cli_fail(CLI_FAILED, "%s: %s; is it running? `wayleave up` starts it", url,
+				curl_easy_strerror(code));
+	return cli_fail(CLI_FAILED, "%ld %s", status, r->in.n ? buf_str(&r->in) : "");
+}

@@ -36,5 +36,9 @@ int rest_call(struct rest *r, const char *method, const char *path, const char *
  * resource for PUT, the result for POST. */
 int rest_do(struct rest *r, const char *method, const char *path, const char *api_version,
 	    const struct json_t *body, struct json_t **ret_body);
+/* Reads an event stream (docs/events.md) until it ends; text gets it as it comes and returns false to
+ * end it. last_id: of the last event had before, or "". CLI_OK: it ended and may be had again. */
+int rest_stream(struct rest *r, const char *path, const char *last_id,
+		bool (*text)(void *arg, const char *p, size_t n), void *arg);
 /* All pages of a list as one array. */
 int rest_list(struct rest *r, const char *path, const char *api_version, struct json_t **ret);

@@ -265,4 +265,7 @@ const struct arm_type circuit_type = {
 	.plan = circuit_plan,
 	.compile = circuit_compile,
 	.view = circuit_view,
+	.watched = (const char *const[]){ "properties.circuitProvisioningState",
+					  "properties.serviceProviderProvisioningState", NULL },
+	.metrics = circuit_metrics,
 };

@@ -33,11 +33,17 @@ static const struct arm_type *const fabric_types[] = {
 	NULL,
 };
 
+static const char *const object_secrets[] = { "md5", NULL };
 static const struct arm_provider microsoft_network = {
 	.ns = "Microsoft.Network",
 	.floor = "2015-01-01",
 	.types = network_types,
 	.reads = network_reads,
+	.object_secrets = object_secrets,
+	.foresee = network_foresee,
+	.foreseen = network_foreseen,
+	.reported = network_reported,
+	.sample = network_sample,
 };
 
 static const struct arm_provider wayleave_fabric = {

@@ -15,6 +15,16 @@ extern const struct arm_type fabric_location_type, fabric_pair_type, fabric_port
 extern const struct arm_action network_reads[];
 
 /* The version that counts inside this transaction. */
+/* What a write would mean (foresee.c). */
+void network_foresee(struct arm_foresight *f);
+void network_foreseen(struct arena *a, json_t *report, const struct arm_answer *answers, size_t n);
+/* What nodes report becomes metrics, and events of streams (metrics.c). */
+extern const struct arm_metric circuit_metrics[];
+int network_reported(struct arm_snapshot *s, const char *node, const json_t *before,
+		     const json_t *after);
+void network_sample(struct arm_snapshot *s, const char *node, const json_t *state,
+		    const json_t *entries);
+
 const struct catalogue *network_catalogue(const struct arm_snapshot *s);
 /* A catalogue's row has new files: their version, digest, when and by whom. */
 int fabric_catalogue_stamp(struct arm_plan *p, struct arm_resource *r, const char *digest,
