@@ -5,7 +5,7 @@ AS := tools/as-caller
 ROOT = [ "$$(id -u)" = 0 ] || { echo "$@ needs root: sudo make $@" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check check-fast check-fresh asan lint fmt golden fuzz bench install clean
+.PHONY: help deps build demo check check-fast check-fresh asan lint fmt golden fuzz bench bench-api install clean
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -65,6 +65,10 @@ fuzz: ## let each fuzz target look for FUZZ_SECONDS (60); new finds join its cor
 bench: ## the benchmarks, on an optimised build of their own
 	@$(AS) tools/build build-bench
 	@meson test -C build-bench --no-rebuild --benchmark --verbose
+
+bench-api: ## the controller under load; writes docs/benchmarks.md (wrk, two minutes or so)
+	@$(AS) tools/build build-bench
+	@bench/api.py build-bench/src/main/wayleave-controld catalogue --write docs/benchmarks.md
 
 install: ## programs, units and data below /usr/local; DESTDIR is honoured
 	@$(AS) tools/build build
