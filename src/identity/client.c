@@ -500,9 +500,9 @@ issuer_is_allowed(const struct identity *id, const char *issuer)
 
 	if (!id->fetch.get)
 		return false;
-	if (!list)
+	if (id->trust.federates_any)
 		return true;
-	for (; *list; list++)
+	for (; list && *list; list++)
 		if (!strcmp(*list, issuer))
 			return true;
 	return false;

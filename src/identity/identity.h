@@ -79,7 +79,8 @@ struct identity_trust {
 	const char *claim;  /* the one that is a user's name here; NULL: "email" */
 	const char *tenant; /* whose user it is, when no tenant has the name's domain; NULL: none */
 	const char *ca_pem;
-	const char *const *federated; /* issuers that credentials may name, NULL-ended; NULL: any */
+	const char *const *federated; /* issuers that credentials may name, NULL-ended; NULL: none */
+	bool federates_any;
 	const char *federated_ca_pem;
 };
 /* Before the first request. */

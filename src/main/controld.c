@@ -40,7 +40,7 @@
  *     name: Contoso                            for the button; default: the issuer's host
  *     ca: /etc/wayleave/login-ca.pem           default: the system's CAs
  *   federation:                                whose tokens federated credentials may name
- *     issuers: [https://ci.example.net]        default: any; []: none
+ *     issuers: [https://ci.example.net]        default: nobody's; any: see docs/security.md
  *     ca: /etc/wayleave/ci-ca.pem              default: the system's CAs
  *
  * LISTEN_FDS (systemd's protocol): descriptors 3... are agents' listeners. NOTIFY_SOCKET: READY=1 when
@@ -213,6 +213,10 @@ federation_read(struct config *c, const char *key, struct fy_node *v, struct err
 	const char *text = fy_node_get_scalar0(v);
 	int r;
 
+	if (!strcmp(key, "issuers") && text && !strcmp(text, "any")) {
+		c->trust.federates_any = true;
+		return 0;
+	}
 	if (!strcmp(key, "issuers")) {
 		r = list_read(c, v, "federation.issuers", c->federated, e);
 		c->trust.federated = c->federated;

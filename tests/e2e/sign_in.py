@@ -88,7 +88,8 @@ class Browser:
     def sees(self, *words):
         for word in words:
             if word not in self.text:
-                raise Failed(f"{self.url} ({self.status}) does not say {word!r}: {self.text[-800:]}")
+                where = f"{self.url} ({self.status})"
+                raise Failed(f"{where} does not say {word!r}: {self.text[-800:]}")
         return self
 
 
@@ -277,7 +278,8 @@ class Story:
         said = self.az.refused(*login, "--tenant", self.tenant)
         if "AADSTS700027" not in said:
             raise Failed("before it is registered az said: " + said)
-        body = {"keyCredentials": [{"key": base64.b64encode(der).decode(), "type": "AsymmetricX509Cert"}]}
+        key = {"key": base64.b64encode(der).decode(), "type": "AsymmetricX509Cert"}
+        body = {"keyCredentials": [key]}
         self.graph("PATCH", "/servicePrincipals/" + self.c.env["OBJECT_ID"], body)
         self.az.run(*login, "--tenant", self.tenant)
         same("groups", self.az.run("group", "list"), [])

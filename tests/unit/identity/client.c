@@ -297,6 +297,12 @@ federated(void **state)
 	/* nor is one that the operator does not allow */
 	allowed[0] = "https://other.example";
 	assert_int_equal(show(d, token_make(d, next, head, good)), 401);
+	trust.federated = NULL; /* nobody's, unless he says so */
+	identity_set_trust(d->id, &fetch, &trust);
+	assert_int_equal(show(d, token_make(d, next, head, good)), 401);
+	trust.federates_any = true;
+	identity_set_trust(d->id, &fetch, &trust);
+	assert_int_equal(show(d, token_make(d, next, head, good)), 200);
 	EVP_PKEY_free(first);
 	EVP_PKEY_free(next);
 }
