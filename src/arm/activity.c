@@ -40,30 +40,42 @@ or_empty(const char *s)
 	return s ? s : "";
 }
 
+/* A text from outside that is not UTF-8 is left out; it must not take anything else with it. */
+static void
+set_text(json_t *j, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(j, key, json_string(text));
+}
+
 /* What the event of this request says beside who, what and when; a new reference. */
 static json_t *
 detail_json(struct ctx *c, struct store_tx *tx, const char *sub, const char *target)
 {
 	const struct arm_request *req = c->req;
-	json_t *d = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "requestId",
-			      c->request_id, "clientRequestId", req->client_request_id, "remote",
-			      or_empty(req->remote), "method", method_word(req->method), "uri",
-			      req->path, "claims", "oid", or_empty(c->caller.oid), "appid",
-			      or_empty(c->caller.app_id), "tid", or_empty(c->caller.tenant), "name",
-			      or_empty(c->caller.name));
+	json_t *d = json_object(), *claims = json_object();
 	json_t *behalf = on_behalf_of(c, tx, sub);
 	const char *id = c->target ? c->target->id : c->scope ? c->scope->shown : c->act.scope;
 
-	if (!d)
-		d = json_object();
+	set_text(claims, "oid", or_empty(c->caller.oid));
+	set_text(claims, "appid", or_empty(c->caller.app_id));
+	set_text(claims, "tid", or_empty(c->caller.tenant));
+	set_text(claims, "name", or_empty(c->caller.name));
+	json_object_set_new(d, "claims", claims);
+	set_text(d, "requestId", c->request_id);
+	if (req->client_request_id && strlen(req->client_request_id) <= 128)
+		set_text(d, "clientRequestId", req->client_request_id);
+	set_text(d, "remote", or_empty(req->remote));
+	set_text(d, "method", method_word(req->method));
+	set_text(d, "uri", req->path);
 	if (id && !strcmp(arm_id_fold(c->a, id), target))
 		json_object_set_new(d, "resourceId", json_string(id));
 	if (behalf)
 		json_object_set_new(d, "onBehalfOf", behalf);
 	if (c->error.status) {
 		json_object_set_new(d, "httpStatus", json_integer(c->error.status));
-		json_object_set_new(d, "code", json_string(c->error.code));
-		json_object_set_new(d, "message", json_string(or_empty(c->error.message)));
+		set_text(d, "code", c->error.code);
+		set_text(d, "message", c->error.message);
 	}
 	return d;
 }

@@ -331,6 +331,21 @@ all_that_is_done_is_logged(void **state)
 			    "AuthorizationFailed");
 }
 
+/* Nobody hides who he is behind a header that cannot be shown. */
+static void
+odd_headers_do_not_blind_the_log(void **state)
+{
+	struct fixture *f = *state;
+	const struct ask odd = { .who = "f", .client_request_id = "\xff\xfe" };
+
+	group(f);
+	assert_int_equal(ask_as(f, odd, ARM_PATCH, G, "{\"tags\":{}}"), 200);
+	assert_string_equal(header(f, "x-ms-client-request-id"), "");
+	assert_int_equal(logged(f, "%20and%20caller%20eq%20'f'"), 1);
+	assert_string_equal(arm_str(value(f, 0), "claims.appid", ""), "f");
+	assert_string_equal(arm_str(value(f, 0), "properties.onBehalfOfPrincipalId", ""), "agents");
+}
+
 static void
 the_log_is_asked_as_azure_is(void **state)
 {
@@ -749,6 +764,7 @@ main(void)
 		CASE(tags_are_set_at_any_scope),
 		CASE(tag_names_are_a_list_of_the_subscription),
 		CASE(all_that_is_done_is_logged),
+		CASE(odd_headers_do_not_blind_the_log),
 		CASE(the_log_is_asked_as_azure_is),
 		CASE(the_log_has_pages),
 		CASE(lists_have_pages),

@@ -145,6 +145,7 @@ ask_as(struct fixture *f, struct ask how, enum arm_method m, const char *path, c
 		.authorization = how.who,
 		.if_match = how.if_match,
 		.if_none_match = how.if_none_match,
+		.client_request_id = how.client_request_id,
 	};
 
 	arm_response_fini(&f->resp);

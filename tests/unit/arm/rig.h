@@ -24,7 +24,7 @@ struct fixture {
 };
 
 struct ask {
-	const char *who, *query, *if_match, *if_none_match;
+	const char *who, *query, *if_match, *if_none_match, *client_request_id;
 };
 
 #define LEN \
