@@ -145,6 +145,11 @@ rest_reply(struct rest *c, const char *type, json_t *body, struct identity_reply
 	char *text = body && c->status != 204 ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	*ret = (struct identity_reply){ .status = c->status };
+	if (!c->is_get && c->status < 300)
+		ret->event = arena_printf(c->a,
+					  "directory changed method=%s path=%.200s tenant=%s by=%s",
+					  c->rq->method, c->rq->path, c->tenant,
+					  c->caller.oid ? c->caller.oid : "scim");
 	if (text) {
 		ret->type = type;
 		ret->text = arena_strdup(c->a, text);

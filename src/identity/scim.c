@@ -1019,21 +1019,34 @@ identity_scim_token(struct store_tx *tx, struct arena *a, const char *tenant, co
 	return store_tenant_put(tx, &t, e);
 }
 
+/* The tenant whose token this is. */
 static int
-run(struct rest *c)
+token_check(struct store_tx *tx, void *arg, struct err *e)
 {
-	const char *auth = c->rq->authorization, *what = c->n_seg ? c->seg[0] : "";
+	struct rest *c = arg;
+	const char *auth = c->rq->authorization;
 	struct store_tenant t;
 	int r = 0;
 
 	if (auth && !strncasecmp(auth, "Bearer ", 7) && strlen(auth) < 256)
-		r = store_tenant_by_scim(c->tx, c->a,
-					 digest(c->a, auth + 7 + strspn(auth + 7, " ")), &t, NULL);
+		r = store_tenant_by_scim(tx, c->a, digest(c->a, auth + 7 + strspn(auth + 7, " ")),
+					 &t, e);
 	if (r < 0)
 		return r;
 	if (r == 0 || t.is_disabled)
 		return arm_refuse(&c->error, 401, "", "The bearer is no tenant's SCIM token.");
 	c->tenant = t.id;
+	return 0;
+}
+
+static int
+run(struct rest *c)
+{
+	const char *what = c->n_seg ? c->seg[0] : "";
+	int r = token_check(c->tx, c, NULL);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < COUNT(types); i++) {
 		if (strcasecmp(types[i].path, what) != 0 || c->n_seg > 2)
 			continue;
@@ -1079,7 +1092,12 @@ scim_handle(struct identity *id, const struct identity_request *rq, struct ident
 
 	c.error = (struct arm_error){ .arena = c.a };
 	c.base = arena_printf(c.a, "%s/scim/v2", id->base_url);
-	r = rest_run(&c, "/scim/v2/", run);
+	/* Before anything is parsed, and before a writing transaction is asked for. */
+	r = store_read(id->store, token_check, &c, NULL);
+	if (r < 0 && c.error.status)
+		c.status = c.error.status;
+	else
+		r = rest_run(&c, "/scim/v2/", run);
 	rest_reply(&c, "application/scim+json", r < 0 ? error_json(&c) : c.result, ret);
 }
 

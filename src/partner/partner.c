@@ -101,6 +101,19 @@ domain_is_valid(const char *d)
 	       !strstr(d, "..") && !d[strspn(d, "abcdefghijklmnopqrstuvwxyz0123456789-.")];
 }
 
+/* Whoever could claim any domain could claim somebody else's users. */
+static bool
+domain_is_below_own(struct part *p, const char *domain)
+{
+	struct store_tenant own;
+	size_t n, k = strlen(domain);
+
+	if (store_tenant_get(p->x->s->tx, p->a, p->x->s->caller->tenant, &own, NULL) != 1)
+		return false;
+	n = strlen(own.domain);
+	return n && k > n + 1 && domain[k - n - 1] == '.' && !strcmp(domain + k - n, own.domain);
+}
+
 /* displayName and domain of the body into a tenant. */
 static int
 tenant_read(struct part *p, struct store_tenant *t)
@@ -116,6 +129,11 @@ tenant_read(struct part *p, struct store_tenant *t)
 	if (*domain && !domain_is_valid(domain))
 		return arm_refuse_at(p->x->s->error, 400, "InvalidParameter", "properties.domain",
 				     "It must be a domain name, 'contoso.example'.");
+	if (*domain && !p->is_partner && !domain_is_below_own(p, domain))
+		return arm_refuse_at(
+			p->x->s->error, 400, "DomainNotYours", "properties.domain",
+			"A customer's domain is one below the partner's own; any other "
+			"is for the cloud's operator to give.");
 	if (*domain && store_tenant_by_domain(p->x->s->tx, p->a, domain, &other, NULL) == 1 &&
 	    strcmp(other.id, t->id) != 0)
 		return arm_refuse_at(p->x->s->error, 409, "DomainInUse", "properties.domain",

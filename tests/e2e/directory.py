@@ -426,8 +426,10 @@ def partners_and_customers():
     refused(403, "AuthorizationFailed")(C.call("GET", f"{partner}?{P}", None, W.agent))
     refused(403, "NotAPartner")(C.call("PUT", f"/providers/Wayleave.Partner/customers/x?{P}", {"properties": {"displayName": "x"}}, W.operator))
     refused(403, "AuthorizationFailed")(C.call("PUT", f"/providers/Wayleave.Partner/customers/x?{P}", {"properties": {"displayName": "x"}}, W.customer))
+    refused(400, "DomainNotYours")(C.call("PUT", f"/providers/Wayleave.Partner/customers/x?{P}", {"properties": {"displayName": "x", "domain": "contoso.example"}}, W.agent))
     for name in ("contoso", "adatum"):
-        made = ok(201)(C.call("PUT", f"/providers/Wayleave.Partner/customers/{name}?{P}", {"properties": {"displayName": name.title()}}, W.agent))["properties"]
+        made = ok(201)(C.call("PUT", f"/providers/Wayleave.Partner/customers/{name}?{P}",
+                              {"properties": {"displayName": name.title(), "domain": f"{name}.fabrikam.example"}}, W.agent))["properties"]
         setattr(W, name, made)
         same(made["partnerTenantId"], W.partner["tenantId"])
     same(len(ok(200)(C.call("GET", f"/providers/Wayleave.Partner/customers?{P}", None, W.agent))["value"]), 2)
