@@ -352,15 +352,19 @@ ref_note(void *arg, const struct arm_prop *p, const char *from, const char *kind
 	json_object_set_new(k->old, ref_key(k->c->a, from, kind, to), json_true());
 }
 
+static bool
+ref_is_old(const struct ref_check *k, const char *from, const char *kind, const char *to)
+{
+	return json_object_get(k->old, ref_key(k->c->a, from, kind, to)) != NULL;
+}
+
 static void
-ref_check(void *arg, const struct arm_prop *p, const char *from, const char *kind, const char *to)
+join_check(void *arg, const struct arm_prop *p, const char *from, const char *kind, const char *to)
 {
 	struct ref_check *k = arg;
-	const struct arm_resource *r;
 
-	if (k->result < 0 || json_object_get(k->old, ref_key(k->c->a, from, kind, to)))
-		return;
-	if (p->join && !may(k->c, k->s->tx, p->join, to)) {
+	if (k->result == 0 && !ref_is_old(k, from, kind, to) && p->join &&
+	    !may(k->c, k->s->tx, p->join, to))
 		k->result = arm_refuse_at(
 			&k->c->error, 403, "LinkedAuthorizationFailed", kind,
 			"The client '%s' with object id '%s' has permission to perform "
@@ -368,9 +372,15 @@ ref_check(void *arg, const struct arm_prop *p, const char *from, const char *kin
 			"permission to perform action '%s' on the linked scope '%s', "
 			"or the linked scope is invalid.",
 			k->c->caller.app_id, k->c->caller.oid, from, p->join, to);
-		return;
-	}
-	if (p->flags & ARM_LOOSE)
+}
+
+static void
+ref_check(void *arg, const struct arm_prop *p, const char *from, const char *kind, const char *to)
+{
+	struct ref_check *k = arg;
+	const struct arm_resource *r;
+
+	if (k->result < 0 || p->flags & ARM_LOOSE || ref_is_old(k, from, kind, to))
 		return;
 	if (!arm_get_element(k->s, to, &r) || (r && r->is_deleting))
 		k->result =
@@ -380,14 +390,16 @@ ref_check(void *arg, const struct arm_prop *p, const char *from, const char *kin
 				      to, from);
 }
 
+/* Whether the caller may refer to them is asked before the plan looks at them and speaks of them;
+ * whether they are there, after it. */
 static int
-refs_check(struct ctx *c, struct arm_snapshot *s, const struct arm_plan *p)
+refs_check(struct ctx *c, struct arm_snapshot *s, const struct arm_plan *p, ref_fn *check)
 {
 	struct ref_check k = { .c = c, .s = s, .old = json_object() };
 
 	if (p->have)
 		refs_walk(c->a, p->type, p->have->body, p->want->fold, ref_note, &k);
-	refs_walk(c->a, p->type, p->want->body, p->want->fold, ref_check, &k);
+	refs_walk(c->a, p->type, p->want->body, p->want->fold, check, &k);
 	json_decref(k.old);
 	return k.result;
 }
@@ -531,11 +543,13 @@ put_run(struct ctx *c, struct arm_snapshot *s)
 	p.want = &en->want;
 	p.location = arm_str(en->want.body, "location", "");
 	s->overlay->plan_fold = en->fold;
-	r = children_check(&p, top, p.have ? p.have->body : NULL, p.want->body, p.want->id);
+	r = refs_check(c, s, &p, join_check);
+	if (r == 0)
+		r = children_check(&p, top, p.have ? p.have->body : NULL, p.want->body, p.want->id);
 	if (r == 0)
 		r = type_plan(&p);
 	if (r == 0)
-		r = refs_check(c, s, &p);
+		r = refs_check(c, s, &p, ref_check);
 	if (r == 0)
 		r = commit(c, s, "put", false, "write");
 	if (r < 0)

@@ -331,11 +331,11 @@ connection_brief(const struct arm_resource *r)
 {
 	static const char *const ends[] = { "virtualNetworkGateway1", "virtualNetworkGateway2",
 					    "localNetworkGateway2", "peer" };
-	json_t *brief = json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:I, s:b, s:s}}", "id", r->id,
+	json_t *brief = json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:s, s:I, s:b, s:s}}", "id", r->id,
 				  "name", r->name, "type", "Microsoft.Network/connections",
-				  "location", arm_str(r->body, "location", ""), "etag", r->etag,
-				  "properties", "connectionType", arm_str(r->body, TYPE, ""),
-				  "routingWeight",
+				  "location", arm_str(r->body, "location", ""), "etag",
+				  json_textf("W/\"%s\"", r->etag), "properties", "connectionType",
+				  arm_str(r->body, TYPE, ""), "routingWeight",
 				  (json_int_t)arm_int(r->body, "properties.routingWeight", 0),
 				  "enableBgp", arm_bool(r->body, "properties.enableBgp", false),
 				  "provisioningState", r->is_updating ? "Updating" : "Succeeded");

@@ -366,11 +366,11 @@ vlans_claim(struct arm_plan *p, const struct arm_resource *circuit, const json_t
 static int
 links_check(struct arm_plan *p, const struct arm_resource *circuit, const json_t *peering)
 {
-	struct link *links;
-	size_t n = circuit->rev ? links_of_circuit(p->s, circuit, &links) : 0;
+	const struct arm_resource **vnets;
+	size_t n = circuit->rev ? vnets_of_circuit(p->s, circuit, &vnets) : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = peering_vnet_overlap(p->s, peering, links[i].vnet);
+		int r = peering_vnet_overlap(p->s, peering, vnets[i]);
 
 		if (r < 0)
 			return r;

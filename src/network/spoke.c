@@ -58,18 +58,23 @@ vnets_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,
 	return n;
 }
 
-/* Another's virtual network is not named to who may not see it. */
+const char *
+vnet_shown(struct arm_snapshot *s, const struct arm_resource *vnet)
+{
+	return arm_may(s, "Microsoft.Network/virtualNetworks/read", vnet->fold)
+		       ? vnet->id
+		       : "another virtual network";
+}
+
 static int
 overlap_refuse(struct arm_plan *p, const struct arm_resource *vnet,
 	       const struct arm_resource *other, const struct arm_resource *circuit)
 {
-	const char *name = "another virtual network";
+	const char *name = vnet_shown(p->s, other);
 
-	if (arm_may(p->s, "Microsoft.Network/virtualNetworks/read", other->fold)) {
-		name = other->id;
+	if (name == other->id)
 		arm_error_block(p->s->error, "InUse", other->id, "DELETE", other->id, NULL,
 				"%s is reached by the same circuit.", other->id);
-	}
 	return arm_refuse(p->s->error, 400, "VnetAddressSpacesOverlap",
 			  "The address space of %s overlaps that of %s, reached by the same "
 			  "circuit %s.",

@@ -32,6 +32,9 @@ bool vnet_peer_uses_gateway(const struct vnet_peer *peer);
 /* The other side of that: does the remote use ours? */
 bool vnet_peer_lends_gateway(const struct vnet_peer *peer);
 
+/* Its id, for who may see it; else words. */
+const char *vnet_shown(struct arm_snapshot *s, const struct arm_resource *vnet);
+
 /* The aggregate's plan, as far as peerings go: overlap, gateways, states of both sides. */
 int vnet_peerings_plan(struct arm_plan *p);
 void vnet_peerings_view(struct arm_snapshot *s, const struct arm_resource *vnet, json_t *out);

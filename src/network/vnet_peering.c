@@ -118,7 +118,7 @@ peers_overlap_check(struct arm_plan *p, const struct arm_resource *vnet,
 					  "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet",
 					  "The address space of %s overlaps that of %s, which is "
 					  "peered with %s: %s.",
-					  other->id, v[i].remote->id, vnet->id, text);
+					  other->id, vnet_shown(p->s, v[i].remote), vnet->id, text);
 	}
 	return 0;
 }
@@ -248,9 +248,9 @@ static void
 state_settle(struct arm_plan *p, json_t *mine, const struct vnet_peer *peer, bool is_new)
 {
 	const char *sync = arm_query(p->s->arena, p->s->query, "syncRemoteAddressSpace");
-	bool is_sync = is_new || text_equal(sync, "true");
+	bool is_sync = is_new || text_equal(sync, "true") ||
+		       !text_equal(arm_str(mine, STATE, ""), "Connected");
 
-	is_sync |= peer->reverse && !text_equal(arm_str(mine, STATE, ""), "Connected");
 	arm_set(mine, STATE, json_string(peer->reverse ? "Connected" : "Initiated"));
 	if (!*arm_str(mine, "properties.resourceGuid", ""))
 		arm_set(mine, "properties.resourceGuid", json_string(arm_new_guid(p)));
