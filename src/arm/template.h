@@ -23,7 +23,7 @@ enum {
 	TEMPLATE_MAX_NODES = 200000, /* values in a body */
 	TEMPLATE_MAX_NESTING = 128,  /* of expressions in expressions, through variables, too */
 	TEMPLATE_MAX_EXPRESSION = 24576,
-	TEMPLATE_MAX_STEPS = 4000000,  /* values and calls looked at, a template */
+	TEMPLATE_MAX_STEPS = 2000000,  /* values and calls looked at, a template */
 	TEMPLATE_MAX_BYTES = 32 << 20, /* made by all functions together */
 	TEMPLATE_MAX_TEXT = 1 << 20,   /* one text made by a function */
 	TEMPLATE_MAX_RESOURCES = 800,  /* copies counted */

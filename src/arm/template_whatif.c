@@ -330,7 +330,7 @@ static int
 level_try(struct what_if *w, struct store_tx *tx, const struct deployment_order *o,
 	  struct template *t, struct template_caller *world, unsigned depth)
 {
-	struct template_plan plan;
+	struct template_plan plan = { 0 };
 	json_t *outputs;
 	int r = template_parameters(t, o->parameters);
 
