@@ -53,12 +53,14 @@ get_run(struct ctx *c, struct arm_snapshot *s)
 	const struct arm_resource *r;
 	int bad = authorise(c, s->tx, t->sub, action(c, "read"), t->fold);
 
-	if (bad == 0)
-		bad = group_check(c, s);
 	if (bad < 0)
 		return bad;
 	r = arm_get(s, t->top_id);
-	if (!r || !arm_get_element(s, t->id, NULL))
+	if (!r) { /* what is there has its group, too */
+		bad = group_check(c, s);
+		return bad < 0 ? bad : not_found(c);
+	}
+	if (!arm_get_element(s, t->id, NULL))
 		return not_found(c);
 	c->resp.body = expand(c, s, view_element(s, r, t->fold));
 	if (!c->resp.body)

@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+enum { IDENTITY_SEEN = 1024 };
+
 struct identity {
 	struct store *store;
 	char *base_url;
@@ -14,6 +16,9 @@ struct identity {
 	struct keys keys;
 	int64_t keys_read_us, pruned_us;
 	int64_t keys_doubt_us; /* until then the ring in the store may be another */
+	/* Digests of tokens whose signature was good: of the same text it stays good while its key is
+	 * in the ring. Times, audience and holder are looked at every time. */
+	uint8_t seen[IDENTITY_SEEN][32];
 	/* set once */
 	char mac_key[44]; /* of cookies and forms */
 	struct limits *limits;
