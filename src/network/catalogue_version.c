@@ -213,14 +213,19 @@ network_catalogue(const struct arm_snapshot *s)
 	const struct catalogue *c;
 	const char *digest;
 
+	if (s->memo)
+		return s->memo;
 	if (store_fact_get(s->tx, s->arena, CATALOGUE_FACT, &digest, NULL) != 1)
 		return n->base;
 	c = version_find(n, digest, s->now_us);
-	if (c)
-		return c;
-	version_load(n, (struct arm_snapshot *)s, NULL);
-	c = version_find(n, digest, s->now_us);
-	return c ? c : version_newest(n);
+	if (!c) {
+		version_load(n, (struct arm_snapshot *)s, NULL);
+		c = version_find(n, digest, s->now_us);
+	}
+	if (!c)
+		return version_newest(n);
+	((struct arm_snapshot *)s)->memo = c;
+	return c;
 }
 
 /* ---- from files to the store ---- */

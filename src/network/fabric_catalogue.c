@@ -50,6 +50,7 @@ fabric_catalogue_stamp(struct arm_plan *p, struct arm_resource *r, const char *d
 	arm_set(r->body, "properties.appliedAt", json_string(text));
 	arm_set(r->body, "properties.appliedBy",
 		json_string(by && by->name ? by->name : "controller"));
+	p->s->memo = NULL; /* what is compiled from here on is compiled by this one */
 	return store_fact_put(p->s->tx, CATALOGUE_FACT, digest, NULL);
 }
 
