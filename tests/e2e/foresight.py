@@ -8,6 +8,7 @@ Prints TAP."""
 import http.client
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -276,3 +277,4 @@ finally:
     for edge in EDGES:
         edge.ends = True
     C.stop()
+    shutil.rmtree(HOME, ignore_errors=True)
