@@ -68,7 +68,7 @@ claims_of(struct desk *d, const char *iss, const char *sub, const char *aud, int
 	return arena_printf(&d->a,
 			    "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":%s,\"nbf\":%lld,\"exp\":%lld,"
 			    "\"jti\":\"%s\"}",
-			    iss, sub, aud, (long long)(now + from), (long long)(now + until), jti);
+			    iss, sub, aud, (long long)now + from, (long long)now + until, jti);
 }
 
 static void
