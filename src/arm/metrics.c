@@ -271,6 +271,17 @@ scope_type(struct ctx *c, struct arm_snapshot *s)
 	return c->scope->is_resource && arm_get_element(s, c->scope->shown, &r) ? r->type : NULL;
 }
 
+/* A parameter of the request; az escapes some of these twice. */
+static const char *
+param(struct ctx *c, const char *name)
+{
+	const char *text = query_param(c->a, c->req->query, name);
+
+	if (text && strchr(text, '%'))
+		text = query_param(c->a, arena_printf(c->a, "%s=%s", name, text), name);
+	return text;
+}
+
 static bool
 time_parse(const char *text, size_t n, int64_t *ret)
 {
@@ -298,7 +309,7 @@ time_parse(const char *text, size_t n, int64_t *ret)
 static int
 span_parse(struct ctx *c, struct query *q)
 {
-	const char *text = query_param(c->a, c->req->query, "timespan");
+	const char *text = param(c, "timespan");
 	const char *slash = text ? strchr(text, '/') : NULL;
 
 	q->to = c->now_us / 1000000;
@@ -325,7 +336,7 @@ span_parse(struct ctx *c, struct query *q)
 static int
 grain_parse(struct ctx *c, struct query *q)
 {
-	const char *text = query_param(c->a, c->req->query, "interval");
+	const char *text = param(c, "interval");
 
 	for (q->grain_index = 0; text && *text && q->grain_index < GRAINS; q->grain_index++)
 		if (same(grains[q->grain_index].name, text))
@@ -340,7 +351,7 @@ grain_parse(struct ctx *c, struct query *q)
 static int
 names_parse(struct ctx *c, const struct arm_type *t, struct query *q)
 {
-	const char *text = query_param(c->a, c->req->query, "metricnames");
+	const char *text = param(c, "metricnames");
 	AUTO_BUF all = { 0 };
 
 	for (const struct arm_metric *m = t->metrics; m && m->name; m++)
@@ -367,7 +378,7 @@ names_parse(struct ctx *c, const struct arm_type *t, struct query *q)
 static int
 aggregations_parse(struct ctx *c, struct query *q)
 {
-	const char *text = query_param(c->a, c->req->query, "aggregation");
+	const char *text = param(c, "aggregation");
 	const struct {
 		const char *name;
 		bool *flag;
@@ -399,7 +410,7 @@ aggregations_parse(struct ctx *c, struct query *q)
 static int
 filter_parse(struct ctx *c, struct query *q)
 {
-	const char *text = query_param(c->a, c->req->query, "$filter"), *p = text;
+	const char *text = param(c, "$filter"), *p = text;
 
 	while (p && *p) {
 		char name[41] = "", value[65] = "";
