@@ -6,7 +6,7 @@
  *
  * After a failure nothing begins any more; what runs is waited for. What was done is written after a
  * batch: a controller that is killed meanwhile does the last requests again, which changes nothing
- * (a PUT of what is there). A tick takes no longer than TICK_MS and one request; the next one goes on
+ * (a PUT of what is there). A tick takes no longer than TICK_MS and a small batch; the next one goes on
  * with the deployment after the last.
  *
  * Nothing of a plan is stored: the template, its parameters and the caller are, and the same steps are
@@ -16,6 +16,7 @@
 enum {
 	TICK_MS = 100,
 	BATCH = 16,      /* requests between two writes */
+	MIN_BATCH = 8,   /* also when planning took the time: it is done again for each batch */
 	MAX_TRIES = 120, /* of a request to something busy, a second apart */
 	MAX_ACTIVE = 1000,
 	MAX_NESTED = 16, /* levels that are looked into */
@@ -310,7 +311,7 @@ steps_begin(struct deployment *d, struct mono until)
 	for (size_t i = 0; i < d->plan.n && !count(d, "Failed"); i++) {
 		if (!is_ready(d, i))
 			continue;
-		if (n == BATCH || (n && mono_is_due(until, mono_now()))) {
+		if (n == BATCH || (n >= MIN_BATCH && mono_is_due(until, mono_now()))) {
 			json_object_set_new(d->state, "more", json_true());
 			return;
 		}
