@@ -488,7 +488,7 @@ def tell(story):
         began = time.monotonic()
         try:
             step(story)
-        except (Failed, AssertionError, KeyError, IndexError, TypeError, ValueError) as e:
+        except (Failed, AssertionError, KeyError, IndexError, TypeError, ValueError, OSError) as e:
             print(f"not ok {i} - {step.__doc__}")
             print("# " + repr(e).replace("\\n", "\n").replace("\n", "\n# "))
             print("# controller: " + story.c.tail().replace("\n", "\n# "), flush=True)
