@@ -73,6 +73,19 @@ class Controller:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no VmRSS")
 
+    def settle(self):
+        """Waits until it has nothing to do any more: wrk leaves requests behind when its time is over."""
+
+        def used():
+            return sum(int(x) for x in open(f"/proc/{self.process.pid}/stat", encoding="utf-8").read().split(")")[1].split()[11:13])
+
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            before = used()
+            time.sleep(1)
+            if used() - before < 5:
+                return
+
     def request(self, method, path, body=None, token=None):
         c = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=60)
         headers = {"Authorization": "Bearer " + token} if token else {}
@@ -272,14 +285,15 @@ def micros(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def wrk(c, home, seconds, lua):
+def wrk(c, home, seconds, lua, connections=CONNECTIONS):
     with open(f"{home}/wrk.lua", "w", encoding="utf-8") as f:
         f.write(lua)
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s", f"{home}/wrk.lua",
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s", f"{home}/wrk.lua",
          f"https://127.0.0.1:{c.port}"],
         capture_output=True, text=True, check=True, timeout=seconds + 120,
     ).stdout
+    c.settle()
     if "Non-2xx" in out:
         sys.exit(f"bench: refused: {out}")
     rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", out).group(1))
@@ -344,7 +358,7 @@ def measure(a, c, home):
     ]
     wrk(c, home, 2, loads[1][1])  # warm
     for name, lua in loads:
-        results.append((name, *wrk(c, home, a.seconds, lua)))
+        results.append((name, *wrk(c, home, a.seconds, lua, 2 if "list" in name else CONNECTIONS)))
     idle = c.rss()
     began = time.monotonic()
     held = park(c, f"/subscriptions/{c.env['SUBSCRIPTION']}/providers/Wayleave.Events/stream"
@@ -379,8 +393,11 @@ def table(a, c, m):
         "`make bench-api` writes this page. Load generator and controller share the machine.",
         "",
         f"Machine: {machine()}. wrk {version_of(['wrk', '-v'], r'wrk (?:debian/)?([0-9][^ ]*)')}, "
-        f"SQLite {sqlite3.sqlite_version}, TLS 1.3, {CONNECTIONS} connections kept alive, {a.seconds} s each, "
+        f"SQLite {sqlite3.sqlite_version}, TLS 1.3, {CONNECTIONS} connections kept alive (lists: 2), {a.seconds} s each, "
         f"{time.strftime('%Y-%m-%d', time.gmtime())}.",
+        "",
+        f"Load average of the machine when the run began: {a.load:.1f}. Above 1 others worked beside it, and the figures "
+        "compare with nothing but one another.",
         "",
         f"Stored: {m['circuits']:,} circuits, {m['peerings']:,} peerings, {m['connections']:,} connections.",
         "",
@@ -388,7 +405,7 @@ def table(a, c, m):
         "|---|---:|---:|---:|---:|",
     ]
     for name, rate, p50, p99 in m["results"]:
-        out.append(f"| {name} | {rate:,.0f} | {rate / ceiling:.2f} | {p50 / 1000:.2f} ms | {p99 / 1000:.2f} ms |")
+        out.append(f"| {name} | {rate:,.1f} | {rate / ceiling:.2f} | {p50 / 1000:.2f} ms | {p99 / 1000:.2f} ms |")
     out += [
         "",
         f"Start-up, until it serves: {m['started']:.2f} s. Resident without streams: {m['idle'] / 2**20:.0f} MiB.",
@@ -409,6 +426,7 @@ def main():
     p.add_argument("--seconds", type=int, default=8)
     p.add_argument("--write")
     a = p.parse_args()
+    a.load = os.getloadavg()[0]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     home = tempfile.mkdtemp(prefix="wayleave-bench-")
