@@ -37,8 +37,8 @@ struct arm_snapshot {
 	int64_t now_us;
 	struct arm_overlay *overlay; /* the engine's: what this transaction has read and changed */
 	void *ctx;                   /* arm_config.ctx: the provider's own (its catalogue) */
-	const void *memo; /* the provider's: what it has found once for this transaction; NULL */
-	const char *query;           /* as sent, "" for none: arm_query() (engine.h) */
+	const void *memo;  /* the provider's: what it has found once for this transaction; NULL */
+	const char *query; /* as sent, "" for none: arm_query() (engine.h) */
 };
 
 struct arm_resource {

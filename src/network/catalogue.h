@@ -105,7 +105,7 @@ struct catalogue_limits {
 	uint32_t links_same_location; /* circuits of one location to one VNet */
 	uint32_t routes_standard,
 		routes_premium; /* IPv4 prefixes of the customer, private peering */
-	uint32_t routes_ipv6; /* IPv6 prefixes of the customer, private peering */
+	uint32_t routes_ipv6;   /* IPv6 prefixes of the customer, private peering */
 	uint32_t routes_microsoft;
 	uint32_t local_min_mbps; /* smallest circuit of the Local tier */
 	uint32_t max_routing_weight;

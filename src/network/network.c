@@ -7,20 +7,13 @@
 #include <stdarg.h>
 
 static const struct arm_type *const network_types[] = {
-	&circuit_type,
-	&cross_connection_type,
-	&vnet_type,
-	&nic_type,
-	&gateway_type,
-	&connection_type,
-	&public_ip_type,
-	&nsg_type,
-	&route_table_type,
-	&local_gateway_type,
-	&direct_port_type,
-	&route_filter_type,
-	&wan_gateway_type,
-	NULL,
+	&circuit_type,     &cross_connection_type,
+	&vnet_type,        &nic_type,
+	&gateway_type,     &connection_type,
+	&public_ip_type,   &nsg_type,
+	&route_table_type, &local_gateway_type,
+	&direct_port_type, &route_filter_type,
+	&wan_gateway_type, NULL,
 };
 
 static const struct arm_type *const fabric_types[] = {

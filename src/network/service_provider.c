@@ -148,7 +148,9 @@ const struct arm_action network_reads[] = {
 	{ .name = "expressRouteProviderPorts/?", .method = ARM_GET, .run = provider_port_get },
 	{ .name = "expressRoutePortsLocations", .method = ARM_GET, .run = direct_locations_list },
 	{ .name = "expressRoutePortsLocations/?", .method = ARM_GET, .run = direct_location_get },
-	{ .name = "locations/?/CheckDnsNameAvailability", .method = ARM_GET, .run = dns_name_available },
+	{ .name = "locations/?/CheckDnsNameAvailability",
+	  .method = ARM_GET,
+	  .run = dns_name_available },
 	{ .name = "bgpServiceCommunities", .method = ARM_GET, .run = service_communities_list },
 	{ 0 },
 };

@@ -162,7 +162,7 @@ struct store_event {
 	const char *operation;         /* "Microsoft.Network/expressRouteCircuits/write" */
 	const char *status;            /* "Succeeded", "Failed", "Accepted" */
 	const char *caller;
-	const char *detail; /* JSON: request ids, code, message; no secrets */
+	const char *detail;      /* JSON: request ids, code, message; no secrets */
 	const char *correlation; /* or NULL */
 };
 int store_event_add(struct store_tx *tx, const struct store_event *ev, struct err *e);
