@@ -485,7 +485,7 @@ event_json(struct ctx *c, const struct store_event *ev)
 	json_object_set_new(
 		out, "id",
 		json_string(arena_printf(c->a, "%s/events/%s/ticks/%lld", id, guid,
-					 (long long)(ev->at_us * 10 + 621355968000000000))));
+					 (long long)ev->at_us * 10 + 621355968000000000)));
 	json_object_set_new(out, "eventDataId", json_string(guid));
 	json_object_set_new(out, "correlationId",
 			    json_string(*ev->correlation ? ev->correlation : request));

@@ -164,8 +164,8 @@ location_settle(struct ctx *c, struct arm_snapshot *s, const struct arm_resource
 {
 	const char *sent = arm_str(c->body, "location", ""), *old;
 
-	if (!*sent) {
-		*ret = arm_str(now->body, "location", "");
+	if (!*sent) { /* request_check(): only a new one must say */
+		*ret = now ? arm_str(now->body, "location", "") : "";
 		return 0;
 	}
 	*ret = location_fold(c->a, sent);

@@ -222,7 +222,7 @@ resources_run(struct ctx *c, struct arm_snapshot *s)
 				 &w.filter, &c->error);
 	if (r == 0)
 		r = page_read(c, &page);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	type = filter_must(w.filter, "resourceType", FILTER_EQ);
 	rg = filter_must(w.filter, "resourceGroup", FILTER_EQ);

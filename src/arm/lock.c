@@ -117,8 +117,9 @@ show_run(struct ctx *c, struct arm_snapshot *s)
 	struct store_lock l;
 	int r = begin(c, s, LOCK_TYPE "/read");
 
-	if (r == 0)
-		r = lock_get(c, s, &l);
+	if (r != 0)
+		return r;
+	r = lock_get(c, s, &l);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -254,8 +255,9 @@ delete_run(struct ctx *c, struct arm_snapshot *s)
 	struct store_lock l;
 	int r = begin(c, s, LOCK_TYPE "/delete");
 
-	if (r == 0)
-		r = lock_get(c, s, &l);
+	if (r != 0)
+		return r;
+	r = lock_get(c, s, &l);
 	c->resp.status = 204;
 	if (r <= 0)
 		return r;

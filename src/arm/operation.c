@@ -64,8 +64,9 @@ operation_run(struct ctx *c, struct arm_snapshot *s)
 	json_t *result;
 	int r = authorise(c, s->tx, *poll->sub ? poll->sub : NULL, NULL, "/");
 
-	if (r == 0)
-		r = store_operation_get(s->tx, c->a, poll->id, &op, &c->err);
+	if (r != 0)
+		return r;
+	r = store_operation_get(s->tx, c->a, poll->id, &op, &c->err);
 	if (r < 0)
 		return r;
 	if (r == 0 || strcmp(op.sub, poll->sub) != 0 ||

@@ -12,7 +12,7 @@ enum { MAX_TAGS = 50, MAX_TAG_NAMES = 100, MAX_TAG_VALUES = 100 };
 static const char *
 tag_wrong(const char *key, const json_t *v)
 {
-	size_t n = strlen(key);
+	size_t n = key ? strlen(key) : 0;
 
 	if (!n || n > 512)
 		return "a name has 1 to 512 characters";
@@ -328,7 +328,7 @@ names_begin(struct ctx *c, struct arm_snapshot *s, const char *action, struct ta
 	*t = (struct tag_name){ 0 };
 	if (r == 0 && strcmp(action, TAGS_READ) != 0)
 		r = lock_check(c, s->tx, arm_id_fold(c->a, sub), LOCK_WRITE);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	t->name = t->key = p->n > 3 ? p->seg[3] : NULL;
 	t->value = p->n > 5 ? p->seg[5] : NULL;

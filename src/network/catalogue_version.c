@@ -53,13 +53,13 @@ catalogue_from_files(const json_t *files, struct catalogue **ret, char digest[CA
 		     struct err *e)
 {
 	struct catalogue_text texts[2 * CATALOGUE_N_FILES];
-	size_t n = json_array_size(files), i;
-	const json_t *file;
+	size_t n = json_array_size(files);
 
 	if (!n || n > COUNT(texts))
 		return err_set(e, -EINVAL, "files: wants 1 to %zu files", COUNT(texts));
-	json_array_foreach(files, i, file) {
-		const json_t *text = json_object_get(file, "text");
+	for (size_t i = 0; i < n; i++) {
+		const json_t *file = json_array_get(files, i),
+			     *text = json_object_get(file, "text");
 
 		texts[i].file = arm_str(file, "name", "");
 		texts[i].text = json_string_value(text);
