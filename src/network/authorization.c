@@ -22,6 +22,14 @@ redeemed_by(const struct arm_resource *owner, const char *name)
 	return json_string_value(json_object_get(json_object_get(owner->hidden, "redeemed"), name));
 }
 
+static int
+key_refuse(struct arm_plan *p, const char *owner)
+{
+	return arm_refuse_at(p->s->error, 400, "AuthorizationKeyNotFound",
+			     "properties.authorizationKey",
+			     "%s has no authorization with this key.", owner);
+}
+
 int
 authorization_redeem(struct arm_plan *p, const struct arm_resource *owner, const char *key,
 		     const char *user)
@@ -30,9 +38,7 @@ authorization_redeem(struct arm_plan *p, const struct arm_resource *owner, const
 	const char *name = arm_str(a, "name", "");
 
 	if (!a)
-		return arm_refuse_at(p->s->error, 400, "AuthorizationKeyNotFound",
-				     "properties.authorizationKey",
-				     "%s has no authorization with this key.", owner->id);
+		return key_refuse(p, owner->id);
 	if (redeemed_by(owner, name))
 		return arm_refuse_at(p->s->error, 400, "AuthorizationKeyInUse",
 				     "properties.authorizationKey",
@@ -62,20 +68,36 @@ authorization_of_user(struct arm_snapshot *s, const struct arm_resource *owner, 
 	return NULL;
 }
 
-int
-circuit_join(struct arm_plan *p, const struct arm_resource *circuit, const char *key,
-	     const char *user)
+/* Of the plan's subscription, and may its caller join what stands there, or would? */
+static bool
+is_his_to_join(struct arm_plan *p, const char *circuit)
 {
+	const char *fold = arm_id_fold(p->s->arena, circuit);
+	const char *within = arm_id_fold(
+		p->s->arena, arena_printf(p->s->arena, "/subscriptions/%s/", p->want->sub));
+
+	return !strncmp(fold, within, strlen(within)) &&
+	       arm_may(p->s, "Microsoft.Network/expressRouteCircuits/join/action", fold);
+}
+
+int
+circuit_join(struct arm_plan *p, const struct arm_resource *circuit, const char *id,
+	     const char *key, const char *user)
+{
+	bool is_his = is_his_to_join(p, id);
+
+	if (is_his && (!circuit || !*key))
+		return 0;
+	/* Below, one that is not there answers as one whose key this is not, and as he spelt it. */
+	if (*key && (!circuit || !authorization_by_key(circuit, key)))
+		return key_refuse(p, id);
 	if (*key)
 		return authorization_redeem(p, circuit, key, user);
-	if (text_equal(circuit->sub, p->want->sub) &&
-	    arm_may(p->s, "Microsoft.Network/expressRouteCircuits/join/action", circuit->fold))
-		return 0;
 	return arm_refuse_at(p->s->error, 403, "LinkedAuthorizationFailed",
 			     "properties.authorizationKey",
 			     "Circuit %s is in another subscription or not yours to join: an "
 			     "authorizationKey of its owner is needed.",
-			     circuit->id);
+			     id);
 }
 
 /* A new one gets its key; a second PUT keeps it. */

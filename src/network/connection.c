@@ -22,6 +22,15 @@ struct joint {
 	const struct arm_resource *gateway, *vnet, *circuit;
 };
 
+static const struct arm_resource *
+circuit_find(struct arm_snapshot *s, const char *id)
+{
+	const struct arm_resource *r = arm_get(s, id);
+
+	return r && r->type == &circuit_type && !r->is_deleting ? r : NULL;
+}
+
+/* Both ends, and whether a new connection may join them. */
 static int
 joint_find(struct arm_plan *p, struct joint *j)
 {
@@ -30,7 +39,7 @@ joint_find(struct arm_plan *p, struct joint *j)
 	struct arm_error *e = p->s->error;
 
 	j->gateway = gw ? arm_get(p->s, gw) : NULL;
-	j->circuit = peer ? arm_get(p->s, peer) : NULL;
+	j->circuit = peer ? circuit_find(p->s, peer) : NULL;
 	j->vnet = j->gateway ? gateway_vnet(p->s, j->gateway) : NULL;
 	if (!j->vnet || j->gateway->type != &gateway_type)
 		return arm_refuse_at(e, 400, "InvalidResourceReference", REF_GATEWAY,
@@ -40,7 +49,12 @@ joint_find(struct arm_plan *p, struct joint *j)
 				     "Gateway %s is of type Vpn; a connection of type ExpressRoute "
 				     "needs one of type ExpressRoute.",
 				     j->gateway->id);
-	if (!j->circuit || j->circuit->type != &circuit_type)
+	if (peer && !p->have && /* first: the rest tells about the circuit */
+	    circuit_join(p, j->circuit, peer,
+			 arm_str(p->want->body, "properties.authorizationKey", ""),
+			 p->want->id) < 0)
+		return -EBADE;
+	if (!j->circuit)
 		return arm_refuse_at(e, 400, "InvalidResourceReference", REF_PEER,
 				     "There is no circuit %s.", peer ? peer : "");
 	return 0;
@@ -164,10 +178,6 @@ connection_create(struct arm_plan *p, const struct joint *j)
 		r = limits_check(p, j);
 	if (r == 0)
 		r = addresses_check(p, j);
-	if (r == 0)
-		r = circuit_join(p, j->circuit,
-				 arm_str(p->want->body, "properties.authorizationKey", ""),
-				 p->want->id);
 	return r;
 }
 
@@ -491,9 +501,11 @@ static const struct arm_prop connection_props[] = {
 	{ .name = "connectionType", .kind = ARM_STRING, .flags = ARM_REQUIRED | ARM_FIXED,
 	  .words = (const char *const[]){ "IPsec", "Vnet2Vnet", "ExpressRoute", NULL } },
 	{ .name = "virtualNetworkGateway1", .kind = ARM_REF, .flags = ARM_REQUIRED | ARM_FIXED,
-	  .ref_type = "Microsoft.Network/virtualNetworkGateways" },
+	  .ref_type = "Microsoft.Network/virtualNetworkGateways",
+	  .join = "Microsoft.Network/virtualNetworkGateways/join/action" },
 	{ .name = "virtualNetworkGateway2", .kind = ARM_REF, .flags = ARM_FIXED,
-	  .ref_type = "Microsoft.Network/virtualNetworkGateways" },
+	  .ref_type = "Microsoft.Network/virtualNetworkGateways",
+	  .join = "Microsoft.Network/virtualNetworkGateways/join/action" },
 	{ .name = "localNetworkGateway2", .kind = ARM_REF, .flags = ARM_FIXED,
 	  .ref_type = "Microsoft.Network/localNetworkGateways" },
 	/* Whether the circuit may be joined is asked here, not by the engine: a key is enough. */

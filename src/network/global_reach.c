@@ -334,13 +334,10 @@ places_check(struct arm_plan *p, const struct arm_resource *peer)
 static int
 connection_make(struct arm_plan *p, const char *id, json_t *want, const struct arm_resource *peer)
 {
-	const char *key = arm_str(want, "properties.authorizationKey", "");
 	const char *pair = pair_value(p->s->arena, p->want->id, peer->id);
 	const char *holder = claim_holder(p->s, CLAIM_REACH, pair);
-	int r = circuit_join(p, peer, key, id); /* first: the rest tells about the peer */
+	int r = circuit_state_check(p, p->want, CIRCUIT_LINK);
 
-	if (r == 0)
-		r = circuit_state_check(p, p->want, CIRCUIT_LINK);
 	if (r == 0)
 		r = circuit_state_check(p, peer, CIRCUIT_LINK);
 	if (r == 0 && holder)
@@ -364,26 +361,33 @@ connection_make(struct arm_plan *p, const char *id, json_t *want, const struct a
 	return r;
 }
 
+/* The circuit of a peering that may be joined; NULL: refused. */
 static const struct arm_resource *
-peer_find(struct arm_plan *p, const json_t *want)
+peer_find(struct arm_plan *p, const char *connection, const json_t *want, bool is_new)
 {
-	const char *id = arm_ref(want, PEER);
-	const struct arm_resource *peer = NULL;
-	const json_t *element = id ? arm_get_element(p->s, id, &peer) : NULL;
+	const char *id = arm_ref(want, PEER),
+		   *key = arm_str(want, "properties.authorizationKey", "");
+	const char *circuit = id ? circuit_id_of(p->s->arena, id) : "";
+	const struct arm_resource *peer = id ? arm_get(p->s, circuit) : NULL;
 
-	if (!element || peer->type != &circuit_type || peer->is_deleting) {
-		arm_refuse_at(p->s->error, 400, "InvalidResourceReference", PEER,
-			      "There is no peering %s.", id ? id : "");
-		return NULL;
-	}
-	if (!text_equal(arm_str(element, "name", ""), PEERING_PRIVATE)) {
+	if (id && !text_equal(arm_id_segment(p->s->arena, id, 0), PEERING_PRIVATE)) {
 		arm_refuse_at(p->s->error, 400, "GlobalReachNotAllowed", PEER,
 			      "Global Reach joins private peerings; %s is none.", id);
 		return NULL;
 	}
-	if (text_equal(peer->fold, p->want->fold)) {
+	if (arm_id_equal(circuit, p->want->id)) {
 		arm_refuse_at(p->s->error, 400, "GlobalReachNotAllowed", PEER,
 			      "A circuit cannot be joined with itself.");
+		return NULL;
+	}
+	if (peer && (peer->type != &circuit_type || peer->is_deleting))
+		peer = NULL;
+	/* First: the rest tells about the peer. */
+	if (is_new && id && circuit_join(p, peer, circuit, key, connection) < 0)
+		return NULL;
+	if (!peer || !private_peering(peer)) {
+		arm_refuse_at(p->s->error, 400, "InvalidResourceReference", PEER,
+			      "There is no peering %s.", id ? id : "");
 		return NULL;
 	}
 	return peer;
@@ -403,7 +407,7 @@ global_reach_check(struct arm_plan *p, const char *id, json_t *have, json_t *wan
 	if (!text_equal(peering, PEERING_PRIVATE))
 		return arm_refuse(p->s->error, 400, "GlobalReachNotAllowed",
 				  "Global Reach joins private peerings; %s is none.", peering);
-	const struct arm_resource *peer = peer_find(p, want);
+	const struct arm_resource *peer = peer_find(p, id, want, !have);
 	int r = peer ? 0 : -EBADE;
 
 	if (r == 0)

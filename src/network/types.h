@@ -171,10 +171,12 @@ int service_communities_list(struct arm_call *c);
 
 /* ---- authorizations (authorization.c) ---- */
 
-/* May the plan's resource use this circuit? With a key: redeems it for user (an id). Without: only
- * within the subscription and with the action join. */
-int circuit_join(struct arm_plan *p, const struct arm_resource *circuit, const char *key,
-		 const char *user);
+/* May the plan's resource use the circuit of this id? With a key: redeems it for user (an id).
+ * Without: only within the subscription and with the action join. To be asked before anything that
+ * tells about the circuit: to whom it is not to join, one that is not there (circuit: NULL) is refused
+ * in the same words. 0 with no circuit: he may be told so. */
+int circuit_join(struct arm_plan *p, const struct arm_resource *circuit, const char *id,
+		 const char *key, const char *user);
 /* Redeems a key of owner's authorizations for user. */
 int authorization_redeem(struct arm_plan *p, const struct arm_resource *owner, const char *key,
 			 const char *user);
