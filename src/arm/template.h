@@ -116,6 +116,8 @@ json_t *template_own(struct template *t, json_t *j, size_t bytes);
 json_t *template_filled(struct template *t, json_t *j);
 /* Counts a walk over values. False: too many. */
 bool template_charge(struct template *t, size_t n);
+/* Counts what is copied or read, by its length. */
+bool template_charge_bytes(struct template *t, size_t n);
 /* The value of a variable, evaluated once. */
 json_t *template_variable(struct template *t, const char *name);
 /* The value of a parameter (template_plan.c). */

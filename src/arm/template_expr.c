@@ -13,7 +13,7 @@
 
 struct parser {
 	struct template *t;
-	const char *start, *p;
+	const char *start, *p, *end; /* at end stands the last ']' */
 	bool is_skipping;
 };
 
@@ -106,15 +106,21 @@ template_own(struct template *t, json_t *j, size_t bytes)
 		return NULL;
 	}
 	json_array_append_new(t->keep, j);
-	t->bytes += bytes + 32;
-	if (bytes > TEMPLATE_MAX_TEXT)
-		template_fail(t, "its result is larger than %d bytes", TEMPLATE_MAX_TEXT);
-	else if (t->bytes > TEMPLATE_MAX_BYTES)
-		template_fail(t, "the values of the template are larger than %d bytes together",
-			      TEMPLATE_MAX_BYTES);
-	else
-		return j;
+	if (bytes <= TEMPLATE_MAX_TEXT)
+		return template_charge_bytes(t, bytes + 32) ? j : NULL;
+	template_fail(t, "its result is larger than %d bytes", TEMPLATE_MAX_TEXT);
 	return NULL;
+}
+
+bool
+template_charge_bytes(struct template *t, size_t n)
+{
+	t->bytes += n;
+	if (t->bytes <= TEMPLATE_MAX_BYTES)
+		return true;
+	template_fail(t, "the values of the template are larger than %d bytes together",
+		      TEMPLATE_MAX_BYTES);
+	return false;
 }
 
 bool
@@ -199,10 +205,22 @@ syntax(struct parser *x, const char *what)
 	return NULL;
 }
 
+static char
+peek(const struct parser *x)
+{
+	return x->p < x->end ? *x->p : '\0';
+}
+
+static bool
+is_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
 static void
 blank(struct parser *x)
 {
-	while (*x->p && isspace((unsigned char)*x->p))
+	while (isspace((unsigned char)peek(x)))
 		x->p++;
 }
 
@@ -210,7 +228,7 @@ static bool
 accept(struct parser *x, char c)
 {
 	blank(x);
-	if (*x->p != c)
+	if (peek(x) != c)
 		return false;
 	x->p++;
 	return true;
@@ -221,7 +239,7 @@ literal_read(struct parser *x)
 {
 	AUTO_BUF b = { 0 };
 
-	for (x->p++; *x->p; x->p++) {
+	for (x->p++; peek(x); x->p++) {
 		if (*x->p != '\'') {
 			buf_u8(&b, (uint8_t)*x->p);
 			continue;
@@ -244,7 +262,7 @@ integer_read(struct parser *x)
 
 	errno = 0;
 	v = strtoll(x->p, &end, 10);
-	if (errno || end == x->p || isalnum((unsigned char)*end) || *end == '_')
+	if (errno || end == x->p || is_name(*end))
 		return syntax(x, "a number is malformed or too large");
 	x->p = end;
 	return template_own(x->t, json_integer(v), 8);
@@ -329,7 +347,7 @@ call_read(struct parser *x)
 	json_t **arg, *v = NULL;
 	size_t len, n;
 
-	while (isalnum((unsigned char)*x->p) || *x->p == '_')
+	while (is_name(peek(x)))
 		x->p++;
 	len = (size_t)(x->p - name);
 	f = template_function_find(name, len);
@@ -390,7 +408,7 @@ selected_read(struct parser *x, json_t *v)
 		if (accept(x, '.')) {
 			const char *from = x->p;
 
-			while (isalnum((unsigned char)*x->p) || *x->p == '_' || *x->p == '$')
+			while (is_name(peek(x)) || peek(x) == '$')
 				x->p++;
 			if (x->p == from)
 				return syntax(x, "a name is missing after '.'");
@@ -420,36 +438,38 @@ expression_read(struct parser *x)
 		return syntax(x, "it is nested too deeply");
 	t->nesting++;
 	blank(x);
-	if (*x->p == '\'')
+	if (peek(x) == '\'')
 		v = literal_read(x);
-	else if (*x->p == '-' || isdigit((unsigned char)*x->p))
+	else if (peek(x) == '-' || isdigit((unsigned char)peek(x)))
 		v = integer_read(x);
-	else if (isalpha((unsigned char)*x->p))
+	else if (isalpha((unsigned char)peek(x)))
 		v = selected_read(x, call_read(x));
 	else
-		v = syntax(x, *x->p ? "there is no expression" : "it ends in the middle");
+		v = syntax(x, peek(x) ? "there is no expression" : "it ends in the middle");
 	t->nesting--;
 	return v;
 }
 
-/* text: after the first '['; its last character is ']'. */
+/* text: "[...]". It is read where it stands, each time that its value is asked for: that is charged by
+ * its length. */
 static json_t *
 expression_value(struct template *t, const char *text)
 {
 	const char *outer = t->expression, *outer_function = t->function;
 	size_t n = strlen(text);
-	char *inside = arena_strndup(t->arena, text + 1, n - 2);
-	struct parser x = { .t = t, .start = inside, .p = inside };
+	struct parser x = { .t = t, .start = text + 1, .p = text + 1, .end = text + n - 1 };
 	json_t *v;
 
 	t->expression = text;
 	t->function = NULL;
 	if (n > TEMPLATE_MAX_EXPRESSION)
 		return syntax(&x, "it is too long");
+	if (!template_charge(t, 1 + n / 64) || !template_charge_bytes(t, n))
+		return NULL;
 	v = expression_read(&x);
 	if (v) {
 		blank(&x);
-		if (*x.p)
+		if (peek(&x))
 			v = syntax(&x, "something follows the expression");
 	}
 	if (v) {
@@ -709,9 +729,13 @@ variable_make(struct template *t, const char *name)
 json_t *
 template_variable(struct template *t, const char *name)
 {
-	char *key = fold(t->arena, name);
-	json_t *v = json_object_get(t->variables, key);
+	char *key;
+	json_t *v;
 
+	if (!template_charge_bytes(t, strlen(name)))
+		return NULL;
+	key = fold(t->arena, name);
+	v = json_object_get(t->variables, key);
 	if (v == t->keep) { /* being made: see below */
 		template_fail(t, "the variable '%.60s' refers to itself", name);
 		return NULL;

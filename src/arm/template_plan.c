@@ -156,9 +156,13 @@ json_t *
 template_parameter(struct template *t, const char *name)
 {
 	const json_t *def = template_member(json_object_get(t->doc, "parameters"), name);
-	char *key = fold(t->arena, name);
-	json_t *v = json_object_get(t->parameters, key);
+	char *key;
+	json_t *v;
 
+	if (!template_charge_bytes(t, strlen(name)))
+		return NULL;
+	key = fold(t->arena, name);
+	v = json_object_get(t->parameters, key);
 	if (v == t->keep) { /* being made: see below */
 		template_fail(t, "the parameter '%.60s' refers to itself", name);
 		return NULL;

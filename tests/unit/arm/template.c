@@ -410,6 +410,34 @@ evaluation_has_limits(void **state)
 	bench_fini(&b);
 }
 
+/* One that is long is charged for each time that it is read, though it says little. */
+static void
+expressions_are_charged_by_their_length(void **state)
+{
+	AUTO_FREE char *in_text = mem_printf("{\"copy\":[{\"name\":\"a\",\"count\":60,\"input\":"
+					     "{\"copy\":[{\"name\":\"b\",\"count\":60,\"input\":"
+					     "\"[%20000s1%4000s]\"}]}}]}",
+					     "", "");
+	struct bench b;
+	json_t *in = json_loads(in_text, 0, NULL);
+
+	assert_non_null(in);
+	bench_init(&b, "{\"resources\":[]}");
+	assert_null(template_value(&b.t, in, "here"));
+	assert_non_null(strstr(b.error.message, "values of the template are larger than"));
+	json_decref(in);
+	bench_fini(&b);
+
+	/* what follows its end is still found */
+	bench_init(&b, "{\"resources\":[]}");
+	in = json_string("[concat('a')]]");
+	assert_null(template_value(&b.t, in, "here"));
+	assert_non_null(
+		strstr(b.error.message, "something follows the expression at character 12"));
+	json_decref(in);
+	bench_fini(&b);
+}
+
 static void
 values_cannot_grow_without_end(void **state)
 {
@@ -727,6 +755,7 @@ main(void)
 		cmocka_unit_test(functions_give_values),
 		cmocka_unit_test(functions_refuse),
 		cmocka_unit_test(evaluation_has_limits),
+		cmocka_unit_test(expressions_are_charged_by_their_length),
 		cmocka_unit_test(values_cannot_grow_without_end),
 		cmocka_unit_test(arrays_are_copied_by_loops),
 		cmocka_unit_test(parameters_are_checked),
