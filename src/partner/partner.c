@@ -274,15 +274,14 @@ put(struct part *p)
 
 /* --- parting --------------------------------------------------------------------------------------------- */
 
-/* What the partner's principals hold in one of the customer's subscriptions. */
+/* What the partner's principals hold at one of the customer's scopes and below it. */
 static int
-roles_revoke(struct part *p, const char *sub)
+roles_revoke(struct part *p, const char *scope)
 {
 	struct store_assignment *list;
 	struct store_principal who;
 	size_t n = 0;
-	int r = store_assignment_at(p->x->s->tx, p->a, arena_printf(p->a, "/subscriptions/%s", sub),
-				    true, 5000, &list, &n, NULL);
+	int r = store_assignment_at(p->x->s->tx, p->a, scope, true, 5000, &list, &n, NULL);
 
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = store_principal_get(p->x->s->tx, p->a, list[i].principal, &who, NULL);
@@ -293,26 +292,57 @@ roles_revoke(struct part *p, const char *sub)
 	return r;
 }
 
-/* A customer keeps his tenant and all that is in it; the partner is a stranger to him from now on. */
 static int
-customer_release(struct part *p)
+subscriptions_revoke(struct part *p, const char *tenant)
 {
 	struct store_subscription *subs;
 	const char *after = NULL;
-	struct store_tenant t;
 	size_t n = 0;
+	int r;
+
+	do {
+		r = store_subscription_list(p->x->s->tx, p->a, tenant, after, 200, &subs, &n, NULL);
+		for (size_t i = 0; i < n && r == 0; i++) {
+			after = subs[i].id;
+			r = roles_revoke(p, arena_printf(p->a, "/subscriptions/%s", after));
+		}
+	} while (r == 0 && n == 200);
+	return r;
+}
+
+static int
+mgroups_revoke(struct part *p, const char *tenant)
+{
+	struct store_mgroup *groups;
+	const char *after = NULL;
+	size_t n = 0;
+	int r;
+
+	do {
+		r = store_mgroup_list(p->x->s->tx, p->a, tenant, after, 200, &groups, &n, NULL);
+		for (size_t i = 0; i < n && r == 0; i++) {
+			after = groups[i].name;
+			r = roles_revoke(p, directory_scope(p->a, after));
+		}
+	} while (r == 0 && n == 200);
+	return r;
+}
+
+/* A customer keeps his tenant and all that is in it; the partner is a stranger to him from now on:
+ * without roles, and without the SCIM token that it may have made. */
+static int
+customer_release(struct part *p)
+{
+	struct store_tenant t;
 	int r = store_tenant_get(p->x->s->tx, p->a, arm_str(p->props, "tenantId", ""), &t, NULL);
 
 	if (r <= 0)
 		return r;
-	do {
-		r = store_subscription_list(p->x->s->tx, p->a, t.id, after, 200, &subs, &n, NULL);
-		for (size_t i = 0; i < n && r == 0; i++) {
-			after = subs[i].id;
-			r = roles_revoke(p, subs[i].id);
-		}
-	} while (r == 0 && n == 200);
+	r = subscriptions_revoke(p, t.id);
+	if (r == 0)
+		r = mgroups_revoke(p, t.id);
 	t.partner = "";
+	t.scim_hash = "";
 	return r < 0 ? r : store_tenant_put(p->x->s->tx, &t, NULL);
 }
 

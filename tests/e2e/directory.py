@@ -481,9 +481,29 @@ def agents_act_on_behalf_until_revoked():
 
 def parting_leaves_the_customer_his_own():
     refused(409, "PartnerHasCustomers")(C.call("DELETE", f"/providers/Wayleave.Partner/partners/fabrikam?{P}", None, W.operator))
+    # roles at management groups go, too
+    root, inner = (f"/providers/Microsoft.Management/managementGroups/{name}" for name in (W.contoso["tenantId"], "contoso-inner"))
+    ok(200)(C.call("PUT", f"{inner}?{V}", {"properties": {"displayName": "Inner"}}, W.contoso_token))
+    made = ok(201)(C.call("PUT", f"/providers/Microsoft.Subscription/aliases/contoso-own?{V}", {"properties": {"displayName": "Own"}}, W.contoso_token))
+    own = f"/subscriptions/{made['properties']['subscriptionId']}"
+    refused(404, "SubscriptionNotFound")(C.call("GET", f"{own}?{V}", None, W.agent))
+    for scope in (root, inner):
+        ok(201)(assign(scope, "Reader", W.agent_oid, W.contoso_token))
+    ok(200)(C.call("GET", f"{own}?{V}", None, W.agent))
+    # and so does the token with which the partner replicated users
+    litware = f"/providers/Wayleave.Partner/customers/litware"
+    W.litware = ok(201)(C.call("PUT", f"{litware}?{P}", {"properties": {"displayName": "Litware", "domain": "litware.fabrikam.example"}}, W.agent))["properties"]
+    token = ok(200)(C.call("POST", f"{litware}/createScimToken?{P}", None, W.agent))["token"]
+    ok(201)(scim("POST", "/Users", {"userName": "dora@litware.fabrikam.example"}, token))
+    ok(200)(C.call("DELETE", f"{litware}?{P}", None, W.agent))
+    ok(401)(scim("GET", "/Users", token=token))
     ok(200)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/contoso?{P}", None, W.agent))
     ok(204)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/contoso?{P}", None, W.agent))
     refused(404, "SubscriptionNotFound")(C.call("GET", f"{W.csub}/resourcegroups/web?{V}", None, W.agent))
+    refused(404, "SubscriptionNotFound")(C.call("GET", f"{own}?{V}", None, W.agent))
+    for scope in (root, inner):
+        held = ok(200)(C.call("GET", f"{scope}/{AUTH}/roleAssignments?{V}&$filter=atScope()", None, W.contoso_token))["value"]
+        assert all(a["properties"]["principalId"] != W.agent_oid for a in held), held
     ok(200)(C.call("GET", f"{W.csub}/resourcegroups/web?{V}", None, W.contoso_token))
     ok(200)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/adatum?{P}", None, W.agent))
     ok(200)(C.call("DELETE", f"/providers/Wayleave.Partner/partners/fabrikam?{P}", None, W.operator))
