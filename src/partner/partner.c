@@ -419,6 +419,29 @@ list(struct part *p)
 
 /* --- administrators, tokens, further subscriptions ------------------------------------------------------- */
 
+/* Whether somebody of the customer's own decides over his tenant: a program, or who holds a role at its
+ * root management group. 1: yes. */
+static int
+customer_is_his_own(struct part *p, const char *tenant)
+{
+	struct store_assignment *list;
+	struct store_principal who;
+	int64_t n_programs = 0;
+	size_t n = 0;
+	int r = store_principal_count(p->x->s->tx, tenant, "ServicePrincipal", &n_programs, NULL);
+
+	if (r < 0 || n_programs)
+		return r < 0 ? r : 1;
+	r = store_assignment_at(p->x->s->tx, p->a, directory_scope(p->a, tenant), false, 5000,
+				&list, &n, NULL);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = store_principal_get(p->x->s->tx, p->a, list[i].principal, &who, NULL);
+		if (r == 1)
+			r = !strcmp(who.tenant, tenant);
+	}
+	return r;
+}
+
 /* The secret is in this answer and nowhere else. */
 static int
 administrator_new(struct part *p)
@@ -461,13 +484,11 @@ static int
 scim_token(struct part *p)
 {
 	const char *tenant = arm_str(p->props, "tenantId", ""), *token;
-	int64_t n_programs = 0;
 	int r = need(p, "createScimToken/action");
 
 	if (r == 0)
-		r = store_principal_count(p->x->s->tx, tenant, "ServicePrincipal", &n_programs,
-					  NULL);
-	if (r == 0 && n_programs)
+		r = customer_is_his_own(p, tenant);
+	if (r == 1)
 		return arm_refuse(
 			p->x->s->error, 409, "CustomerHasAdministrators",
 			"The customer has an administrator of his own. He makes the token: "

@@ -494,7 +494,11 @@ def parting_leaves_the_customer_his_own():
     litware = f"/providers/Wayleave.Partner/customers/litware"
     W.litware = ok(201)(C.call("PUT", f"{litware}?{P}", {"properties": {"displayName": "Litware", "domain": "litware.fabrikam.example"}}, W.agent))["properties"]
     token = ok(200)(C.call("POST", f"{litware}/createScimToken?{P}", None, W.agent))["token"]
-    ok(201)(scim("POST", "/Users", {"userName": "dora@litware.fabrikam.example"}, token))
+    dora = ok(201)(scim("POST", "/Users", {"userName": "dora@litware.fabrikam.example"}, token))["id"]
+    token = ok(200)(C.call("POST", f"{litware}/createScimToken?{P}", None, W.agent))["token"]
+    # which it cannot replace once somebody of the customer's own, here a person, decides over his tenant
+    ok(201)(assign(f"/providers/Microsoft.Management/managementGroups/{W.litware['tenantId']}", "Owner", dora, W.operator, "User"))
+    refused(409, "CustomerHasAdministrators")(C.call("POST", f"{litware}/createScimToken?{P}", None, W.agent))
     ok(200)(C.call("DELETE", f"{litware}?{P}", None, W.agent))
     ok(401)(scim("GET", "/Users", token=token))
     ok(200)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/contoso?{P}", None, W.agent))
