@@ -114,13 +114,59 @@ domain_is_below_own(struct part *p, const char *domain)
 	return n && k > n + 1 && domain[k - n - 1] == '.' && !strcmp(domain + k - n, own.domain);
 }
 
-/* displayName and domain of the body into a tenant. */
+/* Whether somebody of the customer's own decides over his tenant: a program, or who holds a role at its
+ * root management group. 1: yes. */
+static int
+customer_is_his_own(struct part *p, const char *tenant)
+{
+	struct store_assignment *list;
+	struct store_principal who;
+	int64_t n_programs = 0;
+	size_t n = 0;
+	int r = store_principal_count(p->x->s->tx, tenant, "ServicePrincipal", &n_programs, NULL);
+
+	if (r < 0 || n_programs)
+		return r < 0 ? r : 1;
+	r = store_assignment_at(p->x->s->tx, p->a, directory_scope(p->a, tenant), false, 5000,
+				&list, &n, NULL);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = store_principal_get(p->x->s->tx, p->a, list[i].principal, &who, NULL);
+		if (r == 1)
+			r = !strcmp(who.tenant, tenant);
+	}
+	return r;
+}
+
+/* A customer who is his own keeps the domain that his users are named by. */
+static int
+customer_domain_check(struct part *p, const struct store_tenant *t, const char *domain)
+{
+	int r = t->domain ? customer_is_his_own(p, t->id) : 0;
+
+	if (r < 0)
+		return r;
+	if (r == 1)
+		return arm_refuse_at(p->x->s->error, 409, "CustomerHasAdministrators",
+				     "properties.domain",
+				     "The customer has an administrator of his own: his domain "
+				     "stays '%s'.",
+				     t->domain);
+	return !*domain || domain_is_below_own(p, domain)
+		       ? 0
+		       : arm_refuse_at(
+				 p->x->s->error, 400, "DomainNotYours", "properties.domain",
+				 "A customer's domain is one below the partner's own; any other "
+				 "is for the cloud's operator to give.");
+}
+
+/* displayName and domain of the body into a tenant; without a domain the one there is stays. */
 static int
 tenant_read(struct part *p, struct store_tenant *t)
 {
 	const char *name = arm_str(p->x->body, "properties.displayName", "");
-	const char *domain = arm_str(p->x->body, "properties.domain", "");
+	const char *domain = arm_str(p->x->body, "properties.domain", t->domain ? t->domain : "");
 	struct store_tenant other;
+	int r;
 
 	if (!directory_name_is_valid(name))
 		return arm_refuse_at(p->x->s->error, 400, "InvalidParameter",
@@ -129,11 +175,11 @@ tenant_read(struct part *p, struct store_tenant *t)
 	if (*domain && !domain_is_valid(domain))
 		return arm_refuse_at(p->x->s->error, 400, "InvalidParameter", "properties.domain",
 				     "It must be a domain name, 'contoso.example'.");
-	if (*domain && !p->is_partner && !domain_is_below_own(p, domain))
-		return arm_refuse_at(
-			p->x->s->error, 400, "DomainNotYours", "properties.domain",
-			"A customer's domain is one below the partner's own; any other "
-			"is for the cloud's operator to give.");
+	if (!p->is_partner && strcmp(domain, t->domain ? t->domain : "") != 0) {
+		r = customer_domain_check(p, t, domain);
+		if (r < 0)
+			return r;
+	}
 	if (*domain && store_tenant_by_domain(p->x->s->tx, p->a, domain, &other, NULL) == 1 &&
 	    strcmp(other.id, t->id) != 0)
 		return arm_refuse_at(p->x->s->error, 409, "DomainInUse", "properties.domain",
@@ -418,29 +464,6 @@ list(struct part *p)
 }
 
 /* --- administrators, tokens, further subscriptions ------------------------------------------------------- */
-
-/* Whether somebody of the customer's own decides over his tenant: a program, or who holds a role at its
- * root management group. 1: yes. */
-static int
-customer_is_his_own(struct part *p, const char *tenant)
-{
-	struct store_assignment *list;
-	struct store_principal who;
-	int64_t n_programs = 0;
-	size_t n = 0;
-	int r = store_principal_count(p->x->s->tx, tenant, "ServicePrincipal", &n_programs, NULL);
-
-	if (r < 0 || n_programs)
-		return r < 0 ? r : 1;
-	r = store_assignment_at(p->x->s->tx, p->a, directory_scope(p->a, tenant), false, 5000,
-				&list, &n, NULL);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		r = store_principal_get(p->x->s->tx, p->a, list[i].principal, &who, NULL);
-		if (r == 1)
-			r = !strcmp(who.tenant, tenant);
-	}
-	return r;
-}
 
 /* The secret is in this answer and nowhere else. */
 static int

@@ -443,6 +443,12 @@ def partners_and_customers():
         setattr(W, name + "_token", C.token(a["appId"], a["secret"]))
         refused(409, "CustomerHasAdministrators")(C.call("POST", f"/providers/Wayleave.Partner/customers/{name}/createAdministrator?{P}", None, W.agent))
         refused(409, "CustomerHasAdministrators")(C.call("POST", f"/providers/Wayleave.Partner/customers/{name}/createScimToken?{P}", None, W.agent))
+    # nor is his domain the partner's any more
+    contoso = f"/providers/Wayleave.Partner/customers/contoso?{P}"
+    for domain in ("", "other.fabrikam.example"):
+        refused(409, "CustomerHasAdministrators")(C.call("PUT", contoso, {"properties": {"displayName": "Contoso", "domain": domain}}, W.agent))
+    ok(200, ("properties.domain", "contoso.fabrikam.example"))(C.call("PUT", contoso, {"properties": {"displayName": "Contoso Ltd"}}, W.agent))
+    ok(200, ("value.0.verifiedDomains.0.name", "contoso.fabrikam.example"))(C.call("GET", "/v1.0/organization", None, W.contoso_token))
     # each customer is alone
     refused(404, "SubscriptionNotFound")(C.call("GET", f"{W.csub}?{V}", None, W.adatum_token))
     refused(404, "SubscriptionNotFound")(C.call("GET", f"{W.csub}?{V}", None, W.customer))
