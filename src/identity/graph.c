@@ -895,6 +895,10 @@ object_part(struct rest *c, const struct kind *k, struct store_principal *p)
 			list_json(c, what, credentials_json(c, p->oid, STORE_CREDENTIAL_FEDERATED));
 		return 0;
 	}
+	if (!k->resource) /* by directoryObjects: for reading, and groups' members */
+		return c->is_get ? missing(c, what)
+				 : arm_refuse(&c->error, 405, "MethodNotAllowed",
+					      "This cannot be done here.");
 	r = need(c, k->resource, "write");
 	if (r < 0)
 		return r;

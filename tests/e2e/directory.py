@@ -158,6 +158,9 @@ def graph_makes_and_finds():
     got = ok(200)(C.call("POST", "/v1.0/directoryObjects/getByIds", {"ids": [W.ann, W.app_oid, str(uuid.uuid4())],
                                                                     "types": ["user", "servicePrincipal"]}, W.nobody))["value"]
     same({g["@odata.type"] for g in got}, {"#microsoft.graph.user", "#microsoft.graph.servicePrincipal"})
+    for part in ("addPassword", "removePassword", "removeKey", "federatedIdentityCredentials"):
+        refused(405, "MethodNotAllowed")(C.call("POST", f"/v1.0/directoryObjects/{W.app_oid}/{part}", {}, W.operator))
+    refused(404, "Request_ResourceNotFound")(C.call("GET", f"/v1.0/directoryObjects/{W.app_oid}/addPassword", None, W.nobody))
     page = ok(200)(C.call("GET", "/v1.0/servicePrincipals?$top=3", None, W.nobody))
     seen = {p["id"] for p in page["value"]}
     while "@odata.nextLink" in page:
