@@ -23,7 +23,7 @@ enum {
 	TEMPLATE_MAX_NODES = 200000, /* values in a body */
 	TEMPLATE_MAX_NESTING = 128,  /* of expressions in expressions, through variables, too */
 	TEMPLATE_MAX_EXPRESSION = 24576,
-	TEMPLATE_MAX_STEPS = 2000000,  /* values and calls looked at, a template */
+	TEMPLATE_MAX_STEPS = 2000000,  /* values and calls looked at, a budget */
 	TEMPLATE_MAX_BYTES = 32 << 20, /* made by all functions together */
 	TEMPLATE_MAX_TEXT = 1 << 20,   /* one text made by a function */
 	TEMPLATE_MAX_RESOURCES = 800,  /* copies counted */
@@ -65,6 +65,12 @@ struct template_copy {
 	const struct template_copy *up;
 };
 
+/* What evaluation has cost; TEMPLATE_MAX_STEPS and _BYTES are its limits. */
+struct template_budget {
+	uint64_t steps;
+	size_t bytes;
+};
+
 /* One template being evaluated. Values it makes live until template_fini(); those returned are
  * borrowed. */
 struct template
@@ -94,12 +100,11 @@ struct template
 	const char *root; /* what place begins with: "parameters.x" */
 	const char *expression, *function;
 	unsigned depth, nesting;
-	uint64_t steps;
-	size_t bytes;
+	struct template_budget own, *budget; /* budget: own, or one that several share */
 };
 
 void template_init(struct template *t, struct arena *a, struct arm_error *e, const json_t *doc,
-		   const struct template_world *w);
+		   const struct template_world *w); /* t stays where it is */
 void template_fini(struct template *t);
 #define AUTO_TEMPLATE __attribute__((cleanup(template_fini))) struct template
 /* Evaluates every expression in a value. root: what it is, for errors. Borrowed; NULL: refused. */

@@ -34,6 +34,7 @@ template_init(struct template *t, struct arena *a, struct arm_error *e, const js
 		.keep = json_array(),
 		.variables = json_object(),
 		.unknown = json_string("(known after deployment)"),
+		.budget = &t->own,
 	};
 }
 
@@ -115,8 +116,8 @@ template_own(struct template *t, json_t *j, size_t bytes)
 bool
 template_charge_bytes(struct template *t, size_t n)
 {
-	t->bytes += n;
-	if (t->bytes <= TEMPLATE_MAX_BYTES)
+	t->budget->bytes += n;
+	if (t->budget->bytes <= TEMPLATE_MAX_BYTES)
 		return true;
 	template_fail(t, "the values of the template are larger than %d bytes together",
 		      TEMPLATE_MAX_BYTES);
@@ -126,8 +127,8 @@ template_charge_bytes(struct template *t, size_t n)
 bool
 template_charge(struct template *t, size_t n)
 {
-	t->steps += n;
-	if (t->steps <= TEMPLATE_MAX_STEPS)
+	t->budget->steps += n;
+	if (t->budget->steps <= TEMPLATE_MAX_STEPS)
 		return true;
 	template_fail(t, "the template takes more than %d steps to evaluate", TEMPLATE_MAX_STEPS);
 	return false;
@@ -175,8 +176,8 @@ holds_unknown(struct template *t, const json_t *v, unsigned depth)
 
 	if (v == t->unknown)
 		return true;
-	t->steps++;
-	if (depth > 2 * TEMPLATE_MAX_MADE || t->steps > TEMPLATE_MAX_STEPS)
+	t->budget->steps++;
+	if (depth > 2 * TEMPLATE_MAX_MADE || t->budget->steps > TEMPLATE_MAX_STEPS)
 		return false;
 	json_array_foreach(v, i, one) {
 		if (holds_unknown(t, one, depth + 1))

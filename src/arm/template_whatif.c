@@ -12,6 +12,8 @@ struct what_if {
 	json_t *named;   /* fold -> true: what any level names */
 	bool worked;
 	unsigned n_tried;
+	/* Of all levels: the store's one writer waits meanwhile. */
+	struct template_budget budget;
 };
 
 /* --- differences --------------------------------------------------------------------------------- */
@@ -369,6 +371,7 @@ level_run(struct what_if *w, struct store_tx *tx, const struct deployment_order 
 	int r;
 
 	template_init(&t, c->a, &c->error, o->template, &tw);
+	t.budget = &w->budget;
 	r = level_try(w, tx, o, &t, &world, depth);
 	template_fini(&t);
 	template_caller_fini(&world);
@@ -387,6 +390,7 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 		json_array_clear(w->changes); /* it may be the second try */
 	json_object_clear(w->named);
 	w->n_tried = 0;
+	w->budget = (struct template_budget){ 0 };
 	r = level_run(w, tx, w->order, 0);
 	w->worked = r == 0;
 	return r < 0 ? r : -ECANCELED; /* rolled back */

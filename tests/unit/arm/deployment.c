@@ -667,6 +667,24 @@ bombs_do_not_go_off(void **state)
 	assert_int_equal(ask(f, ARM_GET, D "d", NULL), 404);
 }
 
+/* Each is within the limits; all of them together are not: they are tried in one transaction. */
+static void
+nested_ones_share_a_budget(void **state)
+{
+#define COSTLY(count) \
+	SIMPLE("{type:'Microsoft.Resources/deployments',apiVersion:'2021-04-01',name:\"[format('n{0}'," \
+	       "copyIndex())]\",copy:{name:'l',count:" count "},properties:{mode:'Incremental'," \
+	       "expressionEvaluationOptions:{scope:'inner'},template:{resources:[],outputs:{o:{type:" \
+	       "'array',copy:{count:300,input:{copy:[{name:'a',count:300,input:1}]}}}}}}}")
+	struct fixture *f = *state;
+
+	group(f);
+	assert_int_equal(ask(f, ARM_POST, D "d/validate", COSTLY("2")), 200);
+	assert_int_equal(ask(f, ARM_POST, D "d/validate", COSTLY("20")), 400);
+	assert_non_null(strstr(text(f, "error.message"), "takes more than 2000000 steps"));
+	assert_int_equal(ask(f, ARM_POST, D "d/whatIf", COSTLY("20")), 400);
+}
+
 /* --- export ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -763,23 +781,15 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_template_becomes_resources),
-		T(secrets_stay_sealed),
-		T(what_is_wrong_is_named),
-		T(a_failure_has_details),
-		T(nodes_are_not_asked),
-		T(each_request_is_the_callers),
-		T(it_goes_on_after_a_restart),
-		T(what_was_done_may_be_done_again),
-		T(it_can_be_canceled),
-		T(deployments_nest),
-		T(a_subscription_gets_groups),
-		T(complete_mode_deletes_the_rest),
-		T(what_if_changes_nothing),
-		T(validate_finds_what_would_be_refused),
-		T(a_dry_run_is_a_what_if),
-		T(bombs_do_not_go_off),
-		T(an_exported_group_can_be_made_again),
+		T(a_template_becomes_resources), T(secrets_stay_sealed),
+		T(what_is_wrong_is_named),       T(a_failure_has_details),
+		T(nodes_are_not_asked),          T(each_request_is_the_callers),
+		T(it_goes_on_after_a_restart),   T(what_was_done_may_be_done_again),
+		T(it_can_be_canceled),           T(deployments_nest),
+		T(a_subscription_gets_groups),   T(complete_mode_deletes_the_rest),
+		T(what_if_changes_nothing),      T(validate_finds_what_would_be_refused),
+		T(a_dry_run_is_a_what_if),       T(bombs_do_not_go_off),
+		T(nested_ones_share_a_budget),   T(an_exported_group_can_be_made_again),
 		T(many_resources_and_pages),
 	};
 
