@@ -6,7 +6,6 @@
 #include "network/gateway.h"
 #include "network/peering.h"
 #include "network/vnet.h"
-#include "store/directory.h"
 
 #define TYPE "properties.connectionType"
 #define KEY "properties.sharedKey"
@@ -135,33 +134,6 @@ addresses_check(struct arm_plan *p, const struct joint *j)
 	return circuit_reach_check(p, j->vnet, j->circuit);
 }
 
-/* A partner's circuit serves one of his customers, in as many subscriptions as that one has. */
-static int
-customer_check(struct arm_plan *p, const struct joint *j)
-{
-	const char *owner = j->circuit->tenant, *mine = p->want->tenant;
-	struct store_tenant t;
-	struct link *links;
-	size_t n;
-
-	if (text_equal(owner, mine) ||
-	    store_tenant_get(p->s->tx, p->s->arena, owner, &t, NULL) != 1 || !t.is_partner)
-		return 0;
-	n = links_of_circuit(p->s, j->circuit, &links);
-	n = others(p, links, n);
-	for (size_t i = 0; i < n; i++) {
-		const char *other = links[i].connection->tenant;
-
-		if (!text_equal(other, owner) && !text_equal(other, mine))
-			return arm_refuse(
-				p->s->error, 409, "CircuitServesAnotherCustomer",
-				"Circuit %s serves another customer of its owner: a circuit "
-				"is never shared between customers.",
-				j->circuit->id);
-	}
-	return 0;
-}
-
 static int
 connection_create(struct arm_plan *p, const struct joint *j)
 {
@@ -173,7 +145,7 @@ connection_create(struct arm_plan *p, const struct joint *j)
 			       "Gateway and circuit are joined already by %s.",
 			       claim_holder(p->s, CLAIM_LINK, pair));
 	if (r == 0)
-		r = customer_check(p, j);
+		r = circuit_customer_check(p, j->circuit, p->want->tenant, NULL);
 	if (r == 0)
 		r = limits_check(p, j);
 	if (r == 0)

@@ -345,6 +345,10 @@ connection_make(struct arm_plan *p, const char *id, json_t *want, const struct a
 				  "The two circuits are joined already, by a connection of %s.",
 				  holder);
 	if (r == 0)
+		r = circuit_customer_check(p, p->want, NULL, peer);
+	if (r == 0)
+		r = circuit_customer_check(p, peer, NULL, p->want);
+	if (r == 0)
 		r = places_check(p, peer);
 	if (r == 0) /* the plan's circuit holds the new one already */
 		r = room_check(p, p->want, circuit_n_links(p->s, p->want, NULL));

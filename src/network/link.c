@@ -1,6 +1,7 @@
 /* Links: a connection joins a gateway (so a VNet) to a circuit. Who is linked with whom is read
  * from the references between the aggregates; nothing is stored twice. */
 #include "network/vnet.h"
+#include "store/directory.h"
 
 const struct arm_resource *
 gateway_vnet(struct arm_snapshot *s, const struct arm_resource *gw)
@@ -69,6 +70,77 @@ circuit_n_links(struct arm_snapshot *s, const struct arm_resource *circuit, cons
 	for (size_t i = 0, k = links_of_circuit(s, circuit, &links); i < k; i++)
 		n += !text_equal(links[i].connection->fold, but);
 	return n;
+}
+
+static bool
+is_partners(struct arm_snapshot *s, const char *tenant)
+{
+	struct store_tenant t;
+
+	return store_tenant_get(s->tx, s->arena, tenant, &t, NULL) == 1 && t.is_partner;
+}
+
+struct customers {
+	const char *owner, *first; /* of the circuit; found */
+	bool are_several;
+};
+
+static void
+customer_add(struct customers *c, const char *tenant)
+{
+	if (text_equal(tenant, c->owner))
+		return;
+	c->are_several |= c->first && !text_equal(tenant, c->first);
+	c->first = tenant;
+}
+
+/* Whose VNets it has; not counting the connection that is being made. */
+static void
+customers_of_links(struct arm_plan *p, const struct arm_resource *circuit, struct customers *c)
+{
+	struct link *links;
+
+	for (size_t i = 0, n = links_of_circuit(p->s, circuit, &links); i < n; i++)
+		if (!text_equal(links[i].connection->fold, p->want->fold))
+			customer_add(c, links[i].connection->tenant);
+}
+
+/* A circuit at the other end stands for its owner; a partner's for whom it serves. */
+static void
+customers_of_end(struct arm_plan *p, const struct arm_resource *end, struct customers *c)
+{
+	if (is_partners(p->s, end->tenant))
+		customers_of_links(p, end, c);
+	else
+		customer_add(c, end->tenant);
+}
+
+int
+circuit_customer_check(struct arm_plan *p, const struct arm_resource *circuit, const char *tenant,
+		       const struct arm_resource *end)
+{
+	struct customers c = { .owner = circuit->tenant };
+	struct reach *reaches;
+
+	if (!is_partners(p->s, circuit->tenant))
+		return 0;
+	if (tenant)
+		customer_add(&c, tenant);
+	if (end)
+		customers_of_end(p, end, &c);
+	customers_of_links(p, circuit, &c);
+	for (size_t i = 0, n = reaches_of_circuit(p->s, circuit, &reaches); i < n; i++) {
+		const struct arm_resource *other = arm_get(p->s, reaches[i].peer);
+
+		if (other)
+			customers_of_end(p, other, &c);
+	}
+	if (!c.are_several)
+		return 0;
+	return arm_refuse(p->s->error, 409, "CircuitServesAnotherCustomer",
+			  "Circuit %s serves another customer of its owner: a circuit is never "
+			  "shared between customers.",
+			  circuit->id);
 }
 
 size_t

@@ -221,6 +221,11 @@ size_t links_of_circuit(struct arm_snapshot *s, const struct arm_resource *circu
 /* VNets and Global Reach peers together, against the limit; but: fold of a connection not to count,
  * or NULL. */
 size_t circuit_n_links(struct arm_snapshot *s, const struct arm_resource *circuit, const char *but);
+/* A partner's circuit serves one of his customers, in as many subscriptions as that one has, by VNets
+ * and by Global Reach: refuses another tenant's VNet (or tenant NULL), or a circuit that would become
+ * its other end (or NULL). */
+int circuit_customer_check(struct arm_plan *p, const struct arm_resource *circuit,
+			   const char *tenant, const struct arm_resource *end);
 size_t links_of_vnet(struct arm_snapshot *s, const struct arm_resource *vnet, struct link **ret);
 /* The virtual networks that a circuit reaches: those linked, and their spokes (spoke.c). */
 size_t vnets_of_circuit(struct arm_snapshot *s, const struct arm_resource *circuit,

@@ -7,6 +7,7 @@
  *   PUT|GET|PATCH|POST|DELETE PATH[?QUERY] [JSON]     api-version is added
  *   ~PUT PATH [JSON] ...      the same, but only the status of a success is copied to the output
  *   let NAME = DOTTED.PATH    from the last answer's body; "header:NAME" from its headers
+ *   partner NAME              his tenant is a partner's, and everybody's tenant his own
  *   settle                    every node reports what it has, operations end
  *   nodes                     all node objects, checked with the nodes' own parser
  *   changes                   node objects written since the last nodes or changes
@@ -24,6 +25,7 @@
 #include "base/map.h"
 #include "fabric/node.h"
 #include "network/network.h"
+#include "store/directory.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -579,6 +581,36 @@ rewind_run(struct store_tx *tx, void *arg, struct err *e)
 	return store_claim_number(tx, arg, 1, 1, &first, e);
 }
 
+static int
+partner_run(struct store_tx *tx, void *arg, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < COUNT(callers) && r >= 0; i++) {
+		struct store_subscription s = { callers[i].sub, callers[i].name, callers[i].name,
+						"Enabled" };
+		struct store_tenant t = { .id = callers[i].name,
+					  .name = callers[i].name,
+					  .domain = callers[i].name,
+					  .partner = "",
+					  .is_partner = !strcmp(callers[i].name, arg) };
+
+		r = store_tenant_put(tx, &t, e);
+		if (r >= 0)
+			r = store_subscription_put(tx, &s, e);
+	}
+	return r;
+}
+
+static void
+do_partner(struct run *t, char *name)
+{
+	struct err e = { 0 };
+
+	if (store_write(t->store, partner_run, name, &e) < 0)
+		fail_msg("partner %s: %s", name, e.text);
+}
+
 /* Numbers of a space are given from the first one again, as after a whole round. */
 static void
 do_rewind(struct run *t, char *space)
@@ -641,6 +673,8 @@ do_line(struct run *t, const char *raw)
 		settle(t);
 	} else if (!strcmp(word, "rewind")) {
 		do_rewind(t, arena_strdup(&t->arena, arg));
+	} else if (!strcmp(word, "partner")) {
+		do_partner(t, arena_strdup(&t->arena, arg));
 	} else if (!strcmp(word, "~changes")) {
 		size_t before = t->out.n;
 
