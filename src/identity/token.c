@@ -351,6 +351,8 @@ is_signed(struct identity *id, const struct jwt *t, EVP_PKEY *key)
 	uint8_t d[32], *slot;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+		  /* where the one ends and the other begins is part of it */
+		  EVP_DigestUpdate(md, &t->n_text, sizeof(t->n_text)) == 1 &&
 		  EVP_DigestUpdate(md, t->text, t->n_text) == 1 &&
 		  EVP_DigestUpdate(md, t->sig, t->n_sig) == 1 &&
 		  EVP_DigestFinal_ex(md, d, NULL) == 1;

@@ -106,6 +106,44 @@ tokens_are_read_strictly(void **state)
 	jwt_fini(&t);
 }
 
+/* A signature that was verified is remembered, with the text that it is of: not with a shorter one and
+ * the rest before the signature. */
+static void
+a_token_is_not_another_cut_elsewhere(void **state)
+{
+	struct desk *d = *state;
+	const struct identity_first *who = &d->first.first[0];
+	const struct keys_one *key = &d->id->keys.list[0];
+	const char *token, *header, *claims, *answer;
+	struct jwt t;
+	char *text;
+	uint8_t *rest;
+
+	assert_int_equal(post(d, "/common/oauth2/v2.0/token",
+			      arena_printf(&d->a,
+					   "grant_type=client_credentials&client_id=%s"
+					   "&client_secret=%s&scope=" SCOPE,
+					   who->client_id, who->secret)),
+			 200);
+	assert_int_equal(jwt_parse(&d->a, said(d, "access_token"), &t, NULL), 0);
+	text = json_dumps(t.claims, JSON_COMPACT);
+	claims = arena_printf(&d->a, "%s%.*s", text, (int)(2 - (strlen(text) + 2) % 3), "  ");
+	free(text);
+	jwt_fini(&t);
+	header = arena_printf(&d->a, "{\"alg\":\"RS256\",\"kid\":\"%s\"}", key->kid);
+	token = token_make(d, key->key, header, arena_printf(&d->a, "%s   ", claims));
+	assert_int_equal(bearer(d, token, &answer), 200);
+	assert_string_equal(answer, who->oid);
+	assert_int_equal(jwt_parse(&d->a, token, &t, NULL), 0);
+	rest = arena_alloc(&d->a, t.n_sig + 4);
+	memcpy(rest, t.text + t.n_text - 4, 4);
+	memcpy(rest + 4, t.sig, t.n_sig);
+	token = arena_printf(&d->a, "%.*s.%s", (int)(t.n_text - 4), t.text,
+			     base64url(&d->a, rest, t.n_sig + 4));
+	jwt_fini(&t);
+	assert_int_equal(bearer(d, token, &answer), 401);
+}
+
 static void
 key_sets_are_limited(void **state)
 {
@@ -200,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_are_published_before_they_sign),
+		DESK(a_token_is_not_another_cut_elsewhere),
 		cmocka_unit_test(keys_rotate_when_asked),
 		cmocka_unit_test(tokens_are_read_strictly),
 		cmocka_unit_test(key_sets_are_limited),
