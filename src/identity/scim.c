@@ -13,6 +13,9 @@
 #include <strings.h>
 
 enum { PAGE = 100, MAX_PAGE = 200, MAX_SCANNED = 20000, MAX_OPERATIONS = 500, MAX_BODY = 65536 };
+enum {
+	MAX_VALUES = 1000
+}; /* of a multi-valued attribute: each that is added is compared with all */
 
 #define URN "urn:ietf:params:scim:schemas:"
 #define USER URN "core:2.0:User"
@@ -425,37 +428,56 @@ is_read_only(const char *attr)
 }
 
 static void
+list_add_one(json_t *list, const json_t *value)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+		if (json_equal(one, value))
+			return;
+	json_array_append(list, (json_t *)value);
+}
+
+static void
 list_add(json_t *list, const json_t *value)
 {
 	json_t *one;
-	size_t i, k;
+	size_t i;
 
-	if (!json_is_array(value)) {
-		json_array_foreach(list, k, one)
-			if (json_equal(one, value))
-				return;
-		json_array_append(list, (json_t *)value);
-		return;
-	}
+	if (!json_is_array(value))
+		list_add_one(list, value);
 	json_array_foreach((json_t *)value, i, one)
-		list_add(list, one);
+		list_add_one(list, one);
+}
+
+static int
+too_many(struct rest *c, const char *name)
+{
+	return bad(c, "invalidValue", name, "'%s' has more than %d values.", name, MAX_VALUES);
 }
 
 /* One attribute of an object. */
-static void
-set_one(json_t *object, const char *name, enum patch op, const json_t *value)
+static int
+set_one(struct rest *c, json_t *object, const char *name, enum patch op, const json_t *value)
 {
 	const char *key = name;
 	json_t *have = scim_member(object, name, &key);
 
+	if (op != PATCH_REMOVE &&
+	    (json_array_size(value) > MAX_VALUES || json_array_size(have) > MAX_VALUES))
+		return too_many(c, key);
+	if (op == PATCH_ADD && json_is_array(have)) {
+		list_add(have, value);
+		return json_array_size(have) > MAX_VALUES ? too_many(c, key) : 0;
+	}
 	if (op == PATCH_REMOVE)
 		json_object_del(object, key);
-	else if (op == PATCH_ADD && json_is_array(have))
-		list_add(have, value);
 	else if (json_is_object(have) && json_is_object(value))
 		json_object_update(have, (json_t *)value);
 	else
 		json_object_set(object, key, (json_t *)value);
+	return 0;
 }
 
 /* attr[filter] and attr[filter].sub: of those values that match. */
@@ -465,22 +487,23 @@ set_matching(struct rest *c, json_t *doc, const struct scim_path *at, enum patch
 {
 	json_t *list = scim_member(doc, at->attr, NULL);
 	size_t n_matches = 0;
+	int r = 0;
 
-	for (size_t i = json_array_size(list); i-- > 0;) {
+	for (size_t i = json_array_size(list); i-- > 0 && r == 0;) {
 		json_t *one = json_array_get(list, i);
 
 		if (!scim_filter_matches(at->filter, one))
 			continue;
 		n_matches++;
 		if (at->sub && json_is_object(one))
-			set_one(one, at->sub, op, value);
+			r = set_one(c, one, at->sub, op, value);
 		else if (op == PATCH_REMOVE)
 			json_array_remove(list, i);
 		else if (json_is_object(value) && json_is_object(one))
 			json_object_update(one, (json_t *)value);
 	}
 	if (n_matches || op == PATCH_REMOVE)
-		return 0;
+		return r;
 	/* What provisioning clients expect: emails[type eq "work"].value makes one if there is none. */
 	if (at->sub && scim_filter_equals(at->filter, "type")) {
 		if (!json_is_array(list)) {
@@ -530,8 +553,7 @@ apply(struct rest *c, const struct resource_type *t, json_t *doc, const char *gr
 			json_object_set_new(doc, at->attr, object);
 		}
 	}
-	set_one(object, at->sub ? at->sub : at->attr, op, value);
-	return 0;
+	return set_one(c, object, at->sub ? at->sub : at->attr, op, value);
 }
 
 static int

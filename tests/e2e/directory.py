@@ -387,6 +387,13 @@ def scim_changes_act_at_once():
     scim_type(400, "noTarget")(patch(bob, {"op": "remove"}))
     scim_type(400, "noTarget")(patch(bob, {"op": "replace", "path": 'emails[value eq "none"].display', "value": "x"}))
     scim_type(400, "invalidSyntax")(patch(bob, {"op": "move"}))
+    # values are compared with all there are: no more than 1,000, refused before
+    photos = {"op": "add", "path": "photos", "value": list(range(1000))}
+    ok(200, ("photos.999", 999))(patch(bob, photos, photos))
+    for value in (list(range(30000 // 4)), [1000], 1000):
+        scim_type(400, "invalidValue")(patch(bob, dict(photos, value=value)))
+    scim_type(400, "invalidValue")(patch(bob, dict(photos, op="replace", value=[0] * 1001)))
+    ok(200)(patch(bob, {"op": "remove", "path": "photos"}))
     group = ok(201)(scim("POST", "/Groups", {"displayName": "Ops", "externalId": "G", "members": [{"value": W.bob}, {"value": W.app_oid}]}))
     same({m["value"] for m in group["members"]}, {W.bob, W.app_oid})
     g = f"/Groups/{group['id']}"
