@@ -273,27 +273,85 @@ by_id(const void *a, const void *b)
 		      ((const struct store_subscription *)b)->id);
 }
 
-/* Those of other tenants in which something was assigned to the caller: few, and named. */
+enum {
+	MAX_TREE = 16,
+	MAX_BELOW = 5000
+}; /* of management groups; of one, subscriptions or groups */
+
+struct foreign {
+	struct store_tx *tx;
+	struct arena *a;
+	const char *tenant, *after; /* the caller's; NULL: from the first */
+	struct store_subscription *p;
+	size_t n, cap;
+};
+
+static void
+foreign_add(struct foreign *f, const struct store_subscription *s)
+{
+	struct store_subscription *more;
+
+	if (!strcmp(s->tenant, f->tenant) || (f->after && strcmp(s->id, f->after) <= 0))
+		return;
+	if (f->n == f->cap) {
+		f->cap = f->cap ? f->cap * 2 : 16;
+		more = NEW_ARRAY(f->a, struct store_subscription, f->cap);
+		if (f->n)
+			memcpy(more, f->p, f->n * sizeof(*more));
+		f->p = more;
+	}
+	f->p[f->n++] = *s;
+}
+
+static void
+foreign_below(struct foreign *f, const char *group, unsigned depth)
+{
+	struct store_subscription *subs;
+	struct store_mgroup *groups;
+	size_t n = 0, k = 0;
+
+	if (depth >= MAX_TREE ||
+	    store_mgroup_subscriptions(f->tx, f->a, group, MAX_BELOW, &subs, &n, NULL) < 0 ||
+	    store_mgroup_children(f->tx, f->a, group, MAX_BELOW, &groups, &k, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		foreign_add(f, &subs[i]);
+	for (size_t i = 0; i < k; i++)
+		foreign_below(f, groups[i].name, depth + 1);
+}
+
+static void
+foreign_of_grant(struct foreign *f, const struct grant *g)
+{
+	const char *sub = scope_subscription(f->a, g->scope);
+	struct store_subscription s;
+	struct store_mgroup group;
+
+	if (sub && store_subscription_get(f->tx, f->a, sub, &s, NULL) == 1)
+		foreign_add(f, &s);
+	if (g->is_mgroup &&
+	    store_mgroup_get(f->tx, f->a, last_segment(g->scope), &group, NULL) == 1 &&
+	    strcmp(group.tenant, f->tenant) != 0)
+		foreign_below(f, group.name, 0);
+}
+
+/* Those of other tenants in which, or in a management group above which, something was assigned to
+ * the caller: few, and named. */
 static size_t
 foreign(struct store_tx *tx, struct arena *a, const struct rights *r, const struct arm_caller *c,
 	const char *after, struct store_subscription **ret)
 {
-	struct store_subscription *out = NEW_ARRAY(a, struct store_subscription, r->n + 1);
-	size_t n = 0, k = 0;
+	struct foreign f = { .tx = tx, .a = a, .tenant = c->tenant, .after = after };
+	size_t k = 0;
 
-	for (size_t i = 0; i < r->n; i++) {
-		const char *sub = scope_subscription(a, r->grants[i].scope);
-
-		if (sub && (!after || strcmp(sub, after) > 0) &&
-		    store_subscription_get(tx, a, sub, &out[n], NULL) == 1 &&
-		    strcmp(out[n].tenant, c->tenant) != 0)
-			n++;
-	}
-	qsort(out, n, sizeof(*out), by_id);
-	for (size_t i = 0; i < n; i++)
-		if (!k || strcmp(out[k - 1].id, out[i].id) != 0)
-			out[k++] = out[i];
-	*ret = out;
+	for (size_t i = 0; i < r->n; i++)
+		foreign_of_grant(&f, &r->grants[i]);
+	if (f.n)
+		qsort(f.p, f.n, sizeof(*f.p), by_id);
+	for (size_t i = 0; i < f.n; i++)
+		if (!k || strcmp(f.p[k - 1].id, f.p[i].id) != 0)
+			f.p[k++] = f.p[i];
+	*ret = f.p;
 	return k;
 }
 

@@ -506,6 +506,8 @@ def parting_leaves_the_customer_his_own():
     for scope in (root, inner):
         ok(201)(assign(scope, "Reader", W.agent_oid, W.contoso_token))
     ok(200)(C.call("GET", f"{own}?{V}", None, W.agent))
+    ids = [s["id"] for s in ok(200)(C.call("GET", f"/subscriptions?{V}", None, W.agent))["value"]]
+    assert ids.count(own) == 1 and ids == sorted(ids), ids  # and is listed, once
     # and so does the token with which the partner replicated users
     litware = f"/providers/Wayleave.Partner/customers/litware"
     W.litware = ok(201)(C.call("PUT", f"{litware}?{P}", {"properties": {"displayName": "Litware", "domain": "litware.fabrikam.example"}}, W.agent))["properties"]
