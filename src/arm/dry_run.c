@@ -331,14 +331,6 @@ node_find(struct arm_snapshot *s, json_t *nodes, const char *name)
 	return json_array_get(nodes, i);
 }
 
-static bool
-may_read_owner(struct arm_snapshot *s, const char *owner)
-{
-	const struct entry *en = entry_get(s, owner);
-
-	return en->type && may_read(s, en->type, owner);
-}
-
 static void
 report_nodes(struct arm_foresight *f)
 {
@@ -348,7 +340,7 @@ report_nodes(struct arm_foresight *f)
 		const struct arm_object_change *c = &f->objects[i];
 		json_t *node = node_find(f->s, nodes, c->node);
 
-		if (may_read_owner(f->s, c->owner))
+		if (!c->is_hidden)
 			json_array_append_new(
 				json_object_get(node, "objects"),
 				json_pack("{s:s, s:s, s:s, s:o}", "kind", c->kind, "key", c->key,
@@ -440,6 +432,14 @@ unknown_fields(struct ctx *c)
 
 /* --- the way --------------------------------------------------------------------------------- */
 
+static bool
+may_read_owner(struct arm_snapshot *s, const char *owner)
+{
+	const struct entry *en = entry_get(s, owner);
+
+	return en->type && may_read(s, en->type, owner);
+}
+
 static void
 objects_collect(struct arm_snapshot *s, struct arm_foresight *f)
 {
@@ -448,8 +448,11 @@ objects_collect(struct arm_snapshot *s, struct arm_foresight *f)
 	for (const struct object_change *oc = s->overlay->changes; oc; oc = oc->next)
 		f->n_objects++;
 	f->objects = all = NEW_ARRAY(s->arena, struct arm_object_change, f->n_objects + 1);
-	for (const struct object_change *oc = s->overlay->changes; oc; oc = oc->next)
-		*all++ = oc->c;
+	for (const struct object_change *oc = s->overlay->changes; oc; oc = oc->next) {
+		*all = oc->c;
+		all->is_hidden = !may_read_owner(s, all->owner);
+		all++;
+	}
 }
 
 /* Inside the transaction: what it has done becomes the answer. -ECANCELED: nothing of it stays. */

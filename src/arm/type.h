@@ -136,6 +136,7 @@ struct arm_object_change {
 	const char *node, *kind, *key;
 	const char *owner; /* fold of the aggregate that it is compiled from */
 	const json_t *before, *after;
+	bool is_hidden; /* the caller may not read the owner: to be counted, not shown */
 };
 /* What a write would do, while it is not yet rolled back. */
 struct arm_foresight {

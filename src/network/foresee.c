@@ -1,6 +1,6 @@
 /* What a dry run tells beyond what would be stored: sessions that would reset, prefixes that would
  * become reachable or unreachable as live edges know them, and what it costs a month. */
-#include "network/types.h"
+#include "network/vnet.h"
 
 #include "base/mono.h"
 #include "store/store.h"
@@ -185,23 +185,102 @@ routes_ask(struct arm_foresight *f, const struct arm_object_change *c, const cha
 		     arena_printf(f->s->arena, "%s %s", change, arm_str(body, "resourceId", "")));
 }
 
+/* Global Reach: what the customer announces here is told to the other circuit. */
+static bool
+reaches_more(const json_t *on, const json_t *off)
+{
+	json_t *number;
+	size_t i;
+
+	json_array_foreach(is_on(on) ? json_object_get(on, "reach") : NULL, i, number)
+		if (!is_on(off) || !holds(json_object_get(off, "reach"), number))
+			return true;
+	return false;
+}
+
+/* Of what the caller may not read, only how much there is of it is told. */
+struct foreseen {
+	json_t *sessions, *prefixes, *hidden_prefixes;
+	json_int_t hidden_sessions;
+	size_t n_asked;
+};
+
 static void
-domain_foresee(struct arm_foresight *f, const struct arm_object_change *c, json_t *sessions,
-	       json_t *prefixes, size_t *n_asked)
+domain_hidden(struct arm_foresight *f, const struct arm_object_change *c, struct foreseen *out)
+{
+	out->hidden_sessions += session_effect(f, c) != NULL;
+	vnets_add(f, c, c->after, c->before, "Reachable", out->hidden_prefixes);
+	vnets_add(f, c, c->before, c->after, "Unreachable", out->hidden_prefixes);
+}
+
+static void
+domain_foresee(struct arm_foresight *f, const struct arm_object_change *c, struct foreseen *out)
 {
 	const char *effect = session_effect(f, c);
 	bool gained, lost;
 
 	if (effect)
-		session_add(f, c, effect, sessions);
-	gained = vnets_add(f, c, c->after, c->before, "Reachable", prefixes);
-	lost = vnets_add(f, c, c->before, c->after, "Unreachable", prefixes);
+		session_add(f, c, effect, out->sessions);
+	gained = vnets_add(f, c, c->after, c->before, "Reachable", out->prefixes);
+	lost = vnets_add(f, c, c->before, c->after, "Unreachable", out->prefixes);
+	gained |= reaches_more(c->after, c->before);
+	lost |= reaches_more(c->before, c->after);
 	if (effect && !strcmp(effect, "Resets"))
-		routes_ask(f, c, "Interrupted", n_asked);
+		routes_ask(f, c, "Interrupted", &out->n_asked);
 	else if (lost || (effect && !strcmp(effect, "Ends")))
-		routes_ask(f, c, "Unreachable", n_asked);
+		routes_ask(f, c, "Unreachable", &out->n_asked);
 	else if (gained)
-		routes_ask(f, c, "Reachable", n_asked);
+		routes_ask(f, c, "Reachable", &out->n_asked);
+}
+
+/* Prefixes that a VNet, while it stays where it is, has on one side of the change alone. */
+static void
+space_add(struct arm_foresight *f, const struct arm_object_change *c, const char *circuit,
+	  struct foreseen *out)
+{
+	const json_t *before = json_object_get(c->before, "addressPrefixes");
+	const json_t *after = json_object_get(c->after, "addressPrefixes");
+	const char *peering = arena_printf(f->s->arena, "%s/peerings/" PEERING_PRIVATE, circuit);
+	json_t *prefix;
+	size_t i;
+
+	json_array_foreach((json_t *)after, i, prefix)
+		if (!holds(before, prefix))
+			prefix_add(out->prefixes, json_string_value(prefix), "Reachable",
+				   "ToCustomer", peering, c->node);
+	json_array_foreach((json_t *)before, i, prefix)
+		if (!holds(after, prefix))
+			prefix_add(out->prefixes, json_string_value(prefix), "Unreachable",
+				   "ToCustomer", peering, c->node);
+}
+
+/* By the circuits that announce it on this edge; coming and going is their domains' to tell. */
+static void
+vnet_foresee(struct arm_foresight *f, const struct arm_object_change *c, struct foreseen *out)
+{
+	const struct arm_resource *vnet = c->before && c->after ? arm_get(f->s, c->owner) : NULL;
+	struct link *links;
+
+	for (size_t i = 0, n = vnet ? links_reaching(f->s, vnet, &links) : 0; i < n; i++) {
+		const struct arm_resource *circuit = links[i].circuit;
+		struct circuit_place at;
+
+		if (circuit_place(f->s, circuit, &at) &&
+		    (!strcmp(at.edge[0], c->node) || !strcmp(at.edge[1], c->node)) &&
+		    arm_may(f->s, "Microsoft.Network/expressRouteCircuits/read", circuit->fold))
+			space_add(f, c, circuit->id, out);
+	}
+}
+
+static void
+object_foresee(struct arm_foresight *f, const struct arm_object_change *c, struct foreseen *out)
+{
+	if (!strcmp(c->kind, "domain") && c->is_hidden)
+		domain_hidden(f, c, out);
+	else if (!strcmp(c->kind, "domain"))
+		domain_foresee(f, c, out);
+	else if (!strcmp(c->kind, "vnet") && !c->is_hidden)
+		vnet_foresee(f, c, out);
 }
 
 void
@@ -299,14 +378,18 @@ costs_foresee(struct arm_foresight *f)
 void
 network_foresee(struct arm_foresight *f)
 {
-	json_t *sessions = json_array(), *prefixes = json_array();
-	size_t n_asked = 0;
+	struct foreseen out = { .sessions = json_array(),
+				.prefixes = json_array(),
+				.hidden_prefixes = json_array() };
 
 	for (size_t i = 0; i < f->n_objects; i++)
-		if (!strcmp(f->objects[i].kind, "domain"))
-			domain_foresee(f, &f->objects[i], sessions, prefixes, &n_asked);
-	json_object_set_new(f->report, "sessions", sessions);
-	json_object_set_new(f->report, "prefixes", prefixes);
+		object_foresee(f, &f->objects[i], &out);
+	json_object_set_new(f->report, "sessions", out.sessions);
+	json_object_set_new(f->report, "hiddenSessions", json_integer(out.hidden_sessions));
+	json_object_set_new(f->report, "prefixes", out.prefixes);
+	json_object_set_new(f->report, "hiddenPrefixes",
+			    json_integer((json_int_t)json_array_size(out.hidden_prefixes)));
+	json_decref(out.hidden_prefixes);
 	json_object_set_new(f->report, "views", json_array());
 	costs_foresee(f);
 }

@@ -257,6 +257,9 @@ drop_noise(json_t *j)
 	if (json_is_object(j)) {
 		json_object_del(j, "etag");
 		json_object_del(j, "allocationDate"); /* today */
+		json_object_del(j, "lastSeen");
+		json_object_del(j, "asOf");
+		json_object_del(j, "ageSeconds");
 		json_object_foreach(j, key, v)
 			drop_noise(v);
 	}
