@@ -169,6 +169,8 @@ struct template_plan {
 int template_parameters(struct template *t, const json_t *given);
 /* {"p":{"type":"String","value":..}}: as shown, without secrets; a new reference. */
 json_t *template_parameters_shown(const struct template *t);
+/* Is a parameter or an output of a secure type? */
+bool template_is_secure(const json_t *def);
 /* Every resource in the template, checked as far as can be without running it. ret must outlive t:
  * reference() finds resources by name in it. */
 int template_plan_make(struct template *t, struct template_plan *ret);

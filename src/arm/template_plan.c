@@ -39,6 +39,15 @@ value_type_find(const char *name)
 	return NULL;
 }
 
+bool
+template_is_secure(const json_t *def)
+{
+	const struct value_type *vt =
+		value_type_find(json_string_value(template_member(def, "type")));
+
+	return vt && vt->is_secure;
+}
+
 static bool
 value_fits(const struct value_type *vt, const json_t *v)
 {

@@ -3,6 +3,8 @@
  * and what would be refused is refused here, in the same words. Nested deployments are gone into. */
 #include "arm/template.h"
 
+#define MASK "***"
+
 enum { MAX_LEVELS = 8, MAX_TRIED = TEMPLATE_MAX_RESOURCES /* at all levels */ };
 
 struct what_if {
@@ -10,6 +12,7 @@ struct what_if {
 	const struct deployment_order *order;
 	json_t *changes; /* NULL: only whether it works */
 	json_t *named;   /* fold -> true: what any level names */
+	json_t *secrets; /* texts and numbers in secure parameters, of all levels so far */
 	bool worked;
 	unsigned n_tried;
 	/* Of all levels: the store's one writer waits meanwhile. */
@@ -111,6 +114,165 @@ quiet(json_t *j)
 		quiet(v);
 }
 
+/* --- secrets ----------------------------------------------------------------------------------------- */
+
+static void mask_element(const struct arm_type *t, json_t *j, const json_t *was);
+
+/* As somebody may have meant it: in any case. */
+static const struct arm_prop *
+prop_meant(const struct arm_prop *props, const char *name)
+{
+	while (props && props->name && !same(props->name, name))
+		props++;
+	return props && props->name ? props : NULL;
+}
+
+static void
+mask_props(const struct arm_prop *props, json_t *j, const json_t *was)
+{
+	const char *key;
+	json_t *v, *one;
+	size_t i;
+
+	json_object_foreach(j, key, v) {
+		const struct arm_prop *p = prop_meant(props, key);
+		const json_t *old = p ? json_object_get(was, p->name) : NULL;
+
+		if (p && p->flags & ARM_SECRET)
+			json_object_set_new(
+				j, key,
+				json_string(old && !json_equal(old, v) ? MASK " (changed)" : MASK));
+		else if (p && p->kind == ARM_OBJECT && p->props)
+			mask_props(p->props, v, old);
+		else if (p && p->kind == ARM_LIST && p->props)
+			json_array_foreach(v, i, one)
+				mask_props(p->props, one, json_array_get(old, i));
+	}
+}
+
+static void
+mask_children(const struct arm_type *t, json_t *props, const json_t *was)
+{
+	json_t *one;
+	size_t i;
+
+	for (const struct arm_type *const *c = t->children; c && *c; c++)
+		json_array_foreach(template_member(props, type_collection(*c)), i, one)
+			mask_element(*c, one,
+				     json_array_get(json_object_get(was, type_collection(*c)), i));
+}
+
+/* By the type's table. was: as it is stored, or NULL. */
+static void
+mask_element(const struct arm_type *t, json_t *j, const json_t *was)
+{
+	json_t *props = template_member(j, "properties");
+	const json_t *old = json_object_get(was, "properties");
+
+	mask_props(t->top, j, was);
+	mask_props(t->props, props, old);
+	mask_children(t, props, old);
+}
+
+/* "NS/a/b": the type of b; NULL: none of ours. */
+static const struct arm_type *
+type_named(struct ctx *c, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	size_t n = slash ? (size_t)(slash - name) + 1 + strcspn(slash + 1, "/") : strlen(name);
+	const struct type_entry *te = type_of_fold(c->en, fold(c->a, arena_strndup(c->a, name, n)));
+	const struct arm_type *t = te ? te->type : NULL;
+
+	for (name += n; t && *name; name += n) {
+		const struct arm_type *const *child = t->children;
+		const char *word;
+
+		n = strcspn(++name, "/");
+		word = arena_strndup(c->a, name, n);
+		while (child && *child && !same((*child)->name, word))
+			child++;
+		t = child ? *child : NULL;
+	}
+	return t;
+}
+
+static void
+secret_add(struct what_if *w, json_t *v)
+{
+	const char *key;
+	json_t *one;
+	size_t i;
+
+	if (json_string_length(v) || json_is_integer(v))
+		json_array_append(w->secrets, v);
+	json_array_foreach(v, i, one)
+		secret_add(w, one);
+	json_object_foreach(v, key, one)
+		secret_add(w, one);
+}
+
+static void
+secrets_collect(struct what_if *w, const struct template *t)
+{
+	json_t *def;
+	const char *name;
+
+	json_object_foreach(json_object_get(t->doc, "parameters"), name, def) {
+		if (template_is_secure(def))
+			secret_add(w, json_object_get(t->parameters, fold(t->arena, name)));
+	}
+}
+
+static bool
+holds_secret(const struct what_if *w, const json_t *v)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(w->secrets, i, one) {
+		if (json_equal(one, v) || (json_is_string(one) && json_is_string(v) &&
+					   strstr(json_string_value(v), json_string_value(one))))
+			return true;
+	}
+	return false;
+}
+
+/* Whatever a secure parameter went into, whole or in part. False: that takes too many steps. */
+static bool
+mask_values(const struct what_if *w, struct template *t, json_t *j)
+{
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	json_object_foreach(j, key, v) {
+		if (holds_secret(w, v))
+			json_object_set_new(j, key, json_string(MASK));
+		else if (!mask_values(w, t, v))
+			return false;
+	}
+	json_array_foreach(j, i, v) {
+		if (holds_secret(w, v))
+			json_array_set_new(j, i, json_string(MASK));
+		else if (!mask_values(w, t, v))
+			return false;
+	}
+	return template_charge(t, json_array_size(w->secrets) * (1 + json_string_length(j) / 64));
+}
+
+static bool
+mask(struct what_if *w, struct template *t, const struct template_step *s, json_t *before,
+     json_t *after)
+{
+	const struct arm_type *type = type_named(w->c, s->type);
+
+	if (type && after)
+		mask_element(type, after, before);
+	if (type && before)
+		mask_element(type, before, NULL);
+	return mask_values(w, t, before) && mask_values(w, t, after);
+}
+
 /* --- changes --------------------------------------------------------------------------------------- */
 
 static json_t *
@@ -131,26 +293,30 @@ wished(const struct template_step *s, const json_t *body)
 			      strrchr(s->name, '/') ? strrchr(s->name, '/') + 1 : s->name, "type",
 			      s->type);
 
-	json_object_update(j, (json_t *)body);
+	json_object_update_new(j, json_deep_copy(body)); /* it is masked */
 	return j;
 }
 
-static void
-change_add(struct what_if *w, const struct template_step *s, const struct template_answer *was,
-	   const struct template_answer *now, const json_t *body)
+static int
+change_add(struct what_if *w, struct template *t, const struct template_step *s,
+	   const struct template_answer *was, const struct template_answer *now, const json_t *body)
 {
 	const char *word = was->status == 404 ? "Create" : "Deploy";
 	json_t *before = NULL, *after = NULL, *delta = NULL, *one;
+	bool masked;
 
 	if (!w->changes)
-		return;
+		return 0;
 	if (was->status == 200 && now->body) {
 		before = payload(was->body, s->version);
 		after = payload(now->body, s->version);
-		delta = delta_objects(w->c->a, "", before, after);
-		word = json_array_size(delta) ? "Modify" : "NoChange";
 	} else if (was->status == 404) {
 		after = wished(s, body);
+	}
+	masked = mask(w, t, s, before, after);
+	if (before) {
+		delta = delta_objects(w->c->a, "", before, after);
+		word = json_array_size(delta) ? "Modify" : "NoChange";
 	}
 	one = json_pack("{s:s, s:s}", "resourceId", s->id, "changeType", word);
 	if (!w->order->ids_only) {
@@ -165,6 +331,7 @@ change_add(struct what_if *w, const struct template_step *s, const struct templa
 	json_decref(before);
 	json_decref(after);
 	json_decref(delta);
+	return masked ? 0 : -EBADE;
 }
 
 /* What else is in the group: left alone, or deleted. Those that the caller may not read are not
@@ -300,8 +467,7 @@ step_try(struct what_if *w, struct store_tx *tx, struct template *t, struct temp
 		template_answer_fini(&now);
 		template_request(world, ARM_GET, s->id, s->version, NULL, &now);
 	}
-	change_add(w, s, &was, &now, body);
-	return 0;
+	return change_add(w, t, s, &was, &now, body);
 }
 
 /* In the order of their dependencies: there is one, the plan has checked that. */
@@ -338,6 +504,8 @@ level_try(struct what_if *w, struct store_tx *tx, const struct deployment_order 
 
 	if (r == 0)
 		r = template_plan_make(t, &plan);
+	if (r == 0)
+		secrets_collect(w, t);
 	if (r == 0)
 		r = steps_try(w, tx, t, world, &plan, depth);
 	if (r < 0)
@@ -389,6 +557,7 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 	if (w->changes)
 		json_array_clear(w->changes); /* it may be the second try */
 	json_object_clear(w->named);
+	json_array_clear(w->secrets);
 	w->n_tried = 0;
 	w->budget = (struct template_budget){ 0 };
 	r = level_run(w, tx, w->order, 0);
@@ -399,10 +568,15 @@ what_if_run(struct store_tx *tx, void *arg, struct err *e)
 int
 template_what_if(struct ctx *c, const struct deployment_order *o, json_t *changes)
 {
-	struct what_if w = { .c = c, .order = o, .changes = changes, .named = json_object() };
+	struct what_if w = { .c = c,
+			     .order = o,
+			     .changes = changes,
+			     .named = json_object(),
+			     .secrets = json_array() };
 	int r = c->req->within ? what_if_run(c->req->within, &w, &c->err)
 			       : store_write(c->en->cfg.store, what_if_run, &w, &c->err);
 
 	json_decref(w.named);
+	json_decref(w.secrets);
 	return w.worked ? 0 : r;
 }

@@ -597,6 +597,43 @@ what_if_changes_nothing(void **state)
 	assert_null(json_object_get(c, "before"));
 }
 
+/* By the type's table, and wherever a secure parameter went. */
+static void
+what_if_masks_secrets(void **state)
+{
+#define WITH_SECRETS \
+	TEMPLATE( \
+		"{k:{type:'securestring'},o:{type:'secureObject',defaultValue:{a:{b:'pin-7'}}}}", \
+		"{\"k\":{\"value\":\"hidden-value\"}}", \
+		A_BOX("b1", \
+		      ",tags:{t:\"[concat('is ',parameters('k'))]\"},properties:{key:" \
+		      "'written-here',KEY:'written-here',label:\"[parameters('o').a.b]\",size:{width:4},lids:[{" \
+		      "name:'l1',properties:{weight:1,code:'code-here'}}]}"), \
+		"{}")
+	struct fixture *f = *state;
+	const json_t *c;
+
+	group(f);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(ask(f, ARM_POST, D "w/whatIf", WITH_SECRETS), 200);
+		AUTO_FREE char *all = json_dumps(f->resp.body, 0);
+
+		c = change_of(f, BOX "b1");
+		assert_string_equal(arm_str(c, "changeType", ""), i ? "Modify" : "Create");
+		assert_null(strstr(all, "hidden-value"));
+		assert_null(strstr(all, "pin-7"));
+		assert_null(strstr(all, "written-here"));
+		assert_null(strstr(all, "old-key"));
+		assert_null(strstr(all, "code-here"));
+		assert_string_equal(arm_str(c, "after.properties.label", ""), "***");
+		assert_string_equal(arm_str(c, "after.tags.t", ""), "***");
+		assert_int_equal(arm_int(c, "after.properties.size.width", 0), 4);
+		if (!i)
+			box(f, "b1", "{\"size\":{\"width\":1},\"key\":\"old-key\"}");
+	}
+	assert_string_equal(arm_str(c, "after.properties.key", ""), "*** (changed)");
+}
+
 static void
 validate_finds_what_would_be_refused(void **state)
 {
@@ -781,15 +818,25 @@ main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_template_becomes_resources), T(secrets_stay_sealed),
-		T(what_is_wrong_is_named),       T(a_failure_has_details),
-		T(nodes_are_not_asked),          T(each_request_is_the_callers),
-		T(it_goes_on_after_a_restart),   T(what_was_done_may_be_done_again),
-		T(it_can_be_canceled),           T(deployments_nest),
-		T(a_subscription_gets_groups),   T(complete_mode_deletes_the_rest),
-		T(what_if_changes_nothing),      T(validate_finds_what_would_be_refused),
-		T(a_dry_run_is_a_what_if),       T(bombs_do_not_go_off),
-		T(nested_ones_share_a_budget),   T(an_exported_group_can_be_made_again),
+		T(a_template_becomes_resources),
+		T(secrets_stay_sealed),
+		T(what_is_wrong_is_named),
+		T(a_failure_has_details),
+		T(nodes_are_not_asked),
+		T(each_request_is_the_callers),
+		T(it_goes_on_after_a_restart),
+		T(what_was_done_may_be_done_again),
+		T(it_can_be_canceled),
+		T(deployments_nest),
+		T(a_subscription_gets_groups),
+		T(complete_mode_deletes_the_rest),
+		T(what_if_changes_nothing),
+		T(what_if_masks_secrets),
+		T(validate_finds_what_would_be_refused),
+		T(a_dry_run_is_a_what_if),
+		T(bombs_do_not_go_off),
+		T(nested_ones_share_a_budget),
+		T(an_exported_group_can_be_made_again),
 		T(many_resources_and_pages),
 	};
 
