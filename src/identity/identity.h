@@ -78,6 +78,7 @@ struct identity_trust {
 	const char *client_id, *client_secret;
 	const char *claim;  /* the one that is a user's name here; NULL: "email" */
 	const char *tenant; /* whose user it is, when no tenant has the name's domain; NULL: none */
+	bool vouches;       /* for every email it names, also without email_verified */
 	const char *ca_pem;
 	const char *const *federated; /* issuers that credentials may name, NULL-ended; NULL: none */
 	bool federates_any;

@@ -334,6 +334,17 @@ tie(struct store_tx *tx, const char *kind, const char *hash, const char *oid, in
 	return store_ticket_put(tx, &t, e);
 }
 
+/* Whoever could claim any address could be anybody. Some issuers write the claim as a text; one that
+ * vouches for all addresses may leave it out, and is believed when it says that this one is not. */
+static bool
+email_is_verified(const struct identity_trust *trust, const json_t *claims)
+{
+	const json_t *said = json_object_get(claims, "email_verified");
+	const char *text = json_string_value(said);
+
+	return said ? json_is_true(said) || (text && !strcmp(text, "true")) : trust->vouches;
+}
+
 /* Who comes for the first time. 1: known now. */
 static int
 user_tie(struct back *b, struct store_tx *tx, const char *subject, struct store_principal *ret,
@@ -350,9 +361,8 @@ user_tie(struct back *b, struct store_tx *tx, const char *subject, struct store_
 		b->problem = "The issuer does not say who you are.";
 		return 0;
 	}
-	if (!strcmp(claim, "email") &&
-	    json_is_false(json_object_get(b->jwt.claims, "email_verified"))) {
-		b->problem = "The issuer has not verified your address.";
+	if (!strcmp(claim, "email") && !email_is_verified(trust, b->jwt.claims)) {
+		b->problem = "The issuer does not say that your address is verified.";
 		return 0;
 	}
 	r = user_named(tx, c->a, trust, name, ret, e);

@@ -36,6 +36,8 @@
  *     client_id: wayleave                      ours there, with https://NAME:PORT/signin/callback
  *     client_secret_file: /etc/wayleave/oidc   its first line
  *     claim: email                             what is a user's name here; sub: the user's external id
+ *     email_vouched: true                      it verifies every email, and says no email_verified;
+ *                                              default: false
  *     tenant: contoso.example                  whose they are when no tenant has the name's domain
  *     name: Contoso                            for the button; default: the issuer's host
  *     ca: /etc/wayleave/login-ca.pem           default: the system's CAs
@@ -196,6 +198,13 @@ signin_read(struct config *c, const char *key, struct fy_node *v, struct err *e)
 			*texts[i].into = arena_strdup(&c->arena, text);
 			return 0;
 		}
+	if (!strcmp(key, "email_vouched")) {
+		t->vouches = !strcmp(text, "true");
+		return t->vouches || !strcmp(text, "false")
+			       ? 0
+			       : err_set(e, -EINVAL, "signin.%s: '%s' must be true or false", key,
+					 text);
+	}
 	if (!strcmp(key, "ca"))
 		return file_read(c, "signin.ca", text, &t->ca_pem, e);
 	if (strcmp(key, "client_secret_file") != 0)
