@@ -83,6 +83,8 @@ struct template
 	const json_t *given; /* what they are resolved from: {"p":{"value":..}} */
 	/* Only looking ahead: what reference() would give is `unknown`, and what is made from it. */
 	bool is_planning;
+	/* A nested deployment's, evaluated by the one around it: what is nested in it is that, too. */
+	bool is_filled;
 	json_t *unknown;
 	/* Looking ahead: told of every reference(). */
 	void (*referenced)(void *arg, const char *name_or_id);
@@ -217,7 +219,8 @@ struct template_world template_world_of(struct template_caller *w, const json_t 
  *    "tags", "hash", "ended", "more", "swept", "error":{..},
  *    "steps":[{"id","type","name","verb":"Create|Delete","state":"Waiting|Running|Succeeded|Failed",
  *              "op", "code", "at", "ended", "tries", "due", "error"}]}
- * Beside it, sealed: "request" {"template","parameters","caller"} as it came, and "shown"
+ * Beside it, sealed: "request" {"template","parameters","caller"} as it came, with
+ * "isFilled" of a nested one when the values of the one around it are in its template; and "shown"
  * {"parameters","providers","dependencies","outputs"}. */
 struct deployment_order { /* what a request asks for, checked */
 	const char *id, *fold, *sub, *rg, *name;
@@ -234,7 +237,8 @@ bool deployments_path(const struct path *p);
 int handle_deployments(struct ctx *c, bool *ret_is_mine);
 /* Goes on with those that are active, for a short while. */
 void deployments_tick(struct arm_engine *en);
-/* It is over: its parameters and its caller are not needed any more. */
+/* It is over: its parameters and its caller are not needed any more; nor is a template that the one
+ * around it has filled with its own parameters, secure ones among them. */
 int deployment_forget(struct store_tx *tx, struct arena *a, const char *fold, struct err *e);
 /* A new reference. */
 json_t *deployment_json(struct store_tx *tx, struct arena *a, const struct store_deployment *row);

@@ -503,6 +503,10 @@ request_json(struct ctx *c, const struct planned *p)
 
 	if (p->order.parameters)
 		json_object_set(j, "parameters", (json_t *)p->order.parameters);
+	if (c->req->as &&
+	    strcmp(arm_str(c->body, "properties.expressionEvaluationOptions.scope", ""), "inner") !=
+		    0)
+		json_object_set_new(j, "isFilled", json_true());
 	return j;
 }
 
@@ -836,6 +840,13 @@ export_run(struct ctx *c, struct arm_snapshot *s)
 	if (r < 0)
 		return r;
 	request = r == 1 ? json_loadb(text, n, 0, NULL) : NULL;
+	if (json_is_true(json_object_get(request, "isFilled"))) {
+		json_decref(request);
+		return arm_refuse(&c->error, 409, "DeploymentTemplateNotExportable",
+				  "The template of '%s' was made by the deployment around it, with "
+				  "the values of its parameters, and is not kept. Export that one.",
+				  row.id);
+	}
 	c->resp.status = 200;
 	c->resp.body = json_pack("{s:O}", "template", json_object_get(request, "template"));
 	json_decref(request);

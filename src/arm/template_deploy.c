@@ -204,6 +204,7 @@ plan_again(struct deployment *d)
 	w = template_world_of(&d->world, d->function);
 	template_init(&d->t, &d->arena, &d->error, json_object_get(d->request, "template"), &w);
 	d->is_planned = true;
+	d->t.is_filled = json_is_true(json_object_get(d->request, "isFilled"));
 	r = template_parameters(&d->t, json_object_get(d->request, "parameters"));
 	if (r == 0)
 		r = template_plan_make(&d->t, &d->plan);
@@ -582,6 +583,8 @@ deployment_forget(struct store_tx *tx, struct arena *a, const char *fold, struct
 	mem_wipe((void *)text, n);
 	json_object_del(request, "parameters");
 	json_object_del(request, "caller");
+	if (json_is_true(json_object_get(request, "isFilled")))
+		json_object_del(request, "template");
 	rest = json_dumps(request, JSON_COMPACT);
 	r = store_secret_put(tx, fold, "request", rest, strlen(rest), e);
 	free(rest);

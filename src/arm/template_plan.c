@@ -889,6 +889,9 @@ nested_properties(struct template *t, const json_t *props, const char *place)
 		return out;
 	if (inner) {
 		json_object_set(out, "template", (json_t *)template);
+		if (!t->is_filled)
+			json_object_set_new(out, "expressionEvaluationOptions",
+					    json_pack("{s:s}", "scope", "inner"));
 		return out;
 	}
 	v = template_value(t, template, arena_printf(t->arena, "%s.template", place));

@@ -468,6 +468,48 @@ deployments_nest(void **state)
 			    "DeploymentFailed");
 }
 
+static int
+template_left(struct store_tx *tx, void *arg, struct err *e)
+{
+	AUTO_ARENA a = { 0 };
+	const void *text;
+	size_t n;
+
+	assert_int_equal(store_secret_get(tx, &a, arm_id_fold(&a, arg), "request", &text, &n, e),
+			 1);
+	return strstr(text, "hidden-value") || strstr(text, "\"template\"");
+}
+
+/* The outer one's secrets are in the template that it makes; so in what is inside of that. */
+static void
+filled_templates_are_not_kept(void **state)
+{
+#define OUTER(name, resources) \
+	"{type:'Microsoft.Resources/deployments',apiVersion:'2021-04-01',name:'" name \
+	"',properties:{mode:'Incremental',template:{resources:[" resources "]}}}"
+	struct fixture *f = *state;
+
+	group(f);
+	assert_string_equal(
+		deploy(f, D "d1",
+		       TEMPLATE("{k:{type:'securestring'}}", "{\"k\":{\"value\":\"hidden-value\"}}",
+				OUTER("n1", NESTED("n2", "",
+						   A_BOX("b1", ",properties:{size:{width:1},key:\"["
+							       "parameters('k')]\"}"),
+						   "{}")) "," NESTED("n3", "", "", "{}"),
+				"{}")),
+		"Succeeded");
+	ask(f, ARM_GET, BOX "b1", NULL);
+	assert_string_equal(text(f, "properties.key"), "hidden-value");
+	assert_int_equal(store_read(f->s, template_left, (void *)(D "n1"), NULL), 0);
+	assert_int_equal(store_read(f->s, template_left, (void *)(D "n2"), NULL), 0);
+	assert_int_equal(store_read(f->s, template_left, (void *)(D "n3"), NULL), 1);
+	assert_int_equal(ask(f, ARM_POST, D "n1/exportTemplate", NULL), 409);
+	assert_int_equal(ask(f, ARM_POST, D "n2/exportTemplate", NULL), 409);
+	assert_int_equal(ask(f, ARM_POST, D "n3/exportTemplate", NULL), 200);
+	assert_int_equal(ask(f, ARM_POST, D "d1/exportTemplate", NULL), 200);
+}
+
 static void
 a_subscription_gets_groups(void **state)
 {
@@ -828,6 +870,7 @@ main(void)
 		T(what_was_done_may_be_done_again),
 		T(it_can_be_canceled),
 		T(deployments_nest),
+		T(filled_templates_are_not_kept),
 		T(a_subscription_gets_groups),
 		T(complete_mode_deletes_the_rest),
 		T(what_if_changes_nothing),
