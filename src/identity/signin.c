@@ -362,7 +362,7 @@ user_tie(struct back *b, struct store_tx *tx, const char *subject, struct store_
 		return 0;
 	}
 	if (!strcmp(claim, "email") && !email_is_verified(trust, b->jwt.claims)) {
-		b->problem = "The issuer does not say that your address is verified.";
+		b->problem = "The issuer has not verified your address.";
 		return 0;
 	}
 	r = user_named(tx, c->a, trust, name, ret, e);
