@@ -771,7 +771,8 @@ delete_run(struct ctx *c, struct arm_snapshot *s)
 				 "Succeeded");
 }
 
-/* Nothing begins any more, here and in nested ones; what runs ends by itself. */
+/* Nothing begins any more, here and in those nested ones that the caller may cancel, too: they may be
+ * in other groups and subscriptions. What runs ends by itself. */
 static int
 cancel(struct ctx *c, struct store_tx *tx, struct store_deployment *row, unsigned depth)
 {
@@ -788,7 +789,8 @@ cancel(struct ctx *c, struct store_tx *tx, struct store_deployment *row, unsigne
 			continue;
 		r = store_deployment_get(tx, c->a, arm_id_fold(c->a, arm_str(step, "id", "")),
 					 &inner, &c->err);
-		if (r == 1 && inner.is_active)
+		if (r == 1 && inner.is_active &&
+		    may(c, tx, DEPLOYMENT_TYPE "/cancel/action", inner.fold))
 			r = cancel(c, tx, &inner, depth + 1);
 	}
 	json_object_set_new(state, "state", json_string("Canceled"));

@@ -17,6 +17,10 @@
 #define A_BOX(name, more) \
 	"{type:'Example.Things/boxes',apiVersion:'2020-01-01',name:\"" name \
 	"\",location:'[resourceGroup().location]'" more "}"
+#define NESTED(name, more, inner, outputs) \
+	"{type:'Microsoft.Resources/deployments',apiVersion:'2021-04-01',name:'" name "'" more \
+	",properties:{mode:'Incremental',expressionEvaluationOptions:{scope:'inner'}," \
+	"template:{resources:[" inner "],outputs:" outputs "}}}"
 
 static int
 deploy_as(struct fixture *f, const char *who, const char *path, const char *body)
@@ -433,12 +437,43 @@ it_can_be_canceled(void **state)
 	assert_int_equal(ask(f, ARM_GET, D "d1", NULL), 404);
 }
 
-/* --- nested, subscriptions ------------------------------------------------------------------------------------ */
+static const char *
+state_at(struct fixture *f, const char *path)
+{
+	ask(f, ARM_GET, path, NULL);
+	return arena_strdup(&f->arena, text(f, "properties.provisioningState"));
+}
 
-#define NESTED(name, more, inner, outputs) \
-	"{type:'Microsoft.Resources/deployments',apiVersion:'2021-04-01',name:'" name "'" more \
-	",properties:{mode:'Incremental',expressionEvaluationOptions:{scope:'inner'}," \
-	"template:{resources:[" inner "],outputs:" outputs "}}}"
+/* In another group its nested ones go on. */
+static void
+cancelling_stops_where_one_may(void **state)
+{
+#define G2_D "/subscriptions/" SUB "/resourceGroups/g2/providers/Microsoft.Resources/deployments/"
+	struct fixture *f = *state;
+
+	group(f);
+	ask(f, ARM_PUT, "/subscriptions/" SUB "/resourceGroups/g2",
+	    "{\"location\":\"westeurope\"}");
+	assert_int_equal(store_write(f->s, node_live, NULL, NULL), 0);
+	assert_int_equal(
+		deploy_as(f, "w", D "d1",
+			  SIMPLE(NESTED("n1", "", A_BOX("b1", ",properties:{size:{width:1}}"),
+					"{}") "," NESTED("n2", ",resourceGroup:'g2'",
+							 A_BOX("b2", ",properties:{size:{width:1}}"),
+							 "{}"))),
+		201);
+	for (int i = 0; i < 3; i++)
+		arm_tick(f->en);
+	assert_string_equal(state_at(f, D "n1"), "Running");
+	assert_string_equal(state_at(f, G2_D "n2"), "Running");
+	assert_int_equal(ask_as(f, (struct ask){ .who = "g" }, ARM_POST, D "d1/cancel", NULL), 204);
+	assert_string_equal(state_at(f, D "d1"), "Canceled");
+	assert_string_equal(state_at(f, D "n1"), "Canceled");
+	assert_string_equal(state_at(f, G2_D "n2"), "Running");
+	assert_int_equal(ask(f, ARM_POST, G2_D "n2/cancel", NULL), 204);
+}
+
+/* --- nested, subscriptions ------------------------------------------------------------------------------------ */
 
 static void
 deployments_nest(void **state)
@@ -869,6 +904,7 @@ main(void)
 		T(it_goes_on_after_a_restart),
 		T(what_was_done_may_be_done_again),
 		T(it_can_be_canceled),
+		T(cancelling_stops_where_one_may),
 		T(deployments_nest),
 		T(filled_templates_are_not_kept),
 		T(a_subscription_gets_groups),

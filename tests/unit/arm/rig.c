@@ -1,6 +1,6 @@
 #include "rig.h"
 
-/* "w": may everything; "r": may read; "n": sees nothing; "f": of another tenant, may everything through
+/* "w": may everything; "g": everything in the group g1; "r": may read; "n": sees nothing; "f": of another tenant, may everything through
  * the group "agents". */
 static int
 authenticate(void *ctx, struct arena *a, const char *authorization, int64_t now_us,
@@ -21,6 +21,8 @@ may(void *ctx, struct store_tx *tx, struct arena *a, const struct arm_caller *c,
 
 	if (!strcmp(c->oid, "w") || !strcmp(c->oid, "f"))
 		return true;
+	if (!strcmp(c->oid, "g"))
+		return !strncmp(scope, arm_id_fold(a, G), strlen(G));
 	if (!strcmp(c->oid, "j")) /* all but joining shelves */
 		return !strstr(action, "join");
 	return !strcmp(c->oid, "r") && n > 5 && !strcmp(action + n - 5, "/read");
