@@ -557,6 +557,7 @@ extension_run(struct ctx *c, struct arm_snapshot *s)
 	x->s = s;
 	x->result = NULL;
 	x->status = 0;
+	x->about = NULL;
 	r = x->sub ? authorise(c, s->tx, x->sub, NULL, x->scope) : 0;
 	if (r == 0 && writes)
 		c->act = (struct act){ x->sub,
@@ -574,6 +575,8 @@ extension_run(struct ctx *c, struct arm_snapshot *s)
 	}
 	if (writes)
 		r = event_add(c, s->tx, x->sub, NULL, x->scope, c->act.action, "Succeeded");
+	for (const char *const *sub = x->about; writes && r == 0 && sub && *sub; sub++)
+		r = event_add(c, s->tx, *sub, NULL, x->scope, c->act.action, "Succeeded");
 	c->resp.status = x->status ? x->status : 200;
 	c->resp.body = x->result;
 	return r;

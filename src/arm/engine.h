@@ -48,6 +48,9 @@ struct arm_extension_call {
 	const json_t *body; /* NULL: none */
 	int status;         /* out; 0: 200 */
 	json_t *result;     /* out, a new reference */
+	/* out: further subscriptions in whose activity logs a write is told, since it is about them;
+	 * ended by NULL, NULL for none */
+	const char *const *about;
 };
 struct arm_extension {
 	const char *ns, *floor;

@@ -606,6 +606,21 @@ item(struct part *p)
 	return 0;
 }
 
+/* What a partner does about a customer, the customer reads in the logs of the subscriptions that came
+ * from it. */
+static void
+customer_tell(struct part *p)
+{
+	const json_t *all = json_object_get(p->props, "subscriptions");
+	size_t n = json_array_size(all);
+	const char **about = NEW_ARRAY(p->a, const char *, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		about[i] =
+			arena_strdup(p->a, arm_str(json_array_get(all, i), "subscriptionId", ""));
+	p->x->about = about;
+}
+
 static int
 partner_handle(void *ctx, struct arm_extension_call *x)
 {
@@ -626,6 +641,8 @@ partner_handle(void *ctx, struct arm_extension_call *x)
 		return x->method == ARM_GET ? list(&p) : method_wrong(x);
 	p.name = arm_id_fold(p.a, x->seg[1]) + 1;
 	r = x->n_seg == 2 ? item(&p) : below(&p);
+	if (r == 0)
+		customer_tell(&p);
 	json_decref(p.props);
 	return r;
 }

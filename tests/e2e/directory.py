@@ -479,6 +479,10 @@ def agents_act_on_behalf_until_revoked():
     text = json.dumps(act)
     for who in (W.agent_oid, W.partner["tenantId"], W.contoso["tenantId"], W.partner["adminAgentsGroupId"]):
         assert who in text, (who, text)
+    # what the partner did about the customer himself: made him, his administrator, gave him another name
+    acts = [(e["httpRequest"]["method"], e["httpRequest"]["uri"].split("?")[0].rpartition("/")[2], e["caller"])
+            for e in log if e["operationName"]["value"] == "Wayleave.Partner/customers/write"]
+    same(sorted(acts), [("POST", "createAdministrator", W.agent_oid), ("PUT", "contoso", W.agent_oid), ("PUT", "contoso", W.agent_oid)])
     # strangers get nothing, the partner's people may get less than all
     robot = W.app_oid
     refused(400, "PrincipalNotFound")(assign(W.csub, "Reader", robot, W.contoso_token))
@@ -522,6 +526,9 @@ def parting_leaves_the_customer_his_own():
     ok(200)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/contoso?{P}", None, W.agent))
     ok(204)(C.call("DELETE", f"/providers/Wayleave.Partner/customers/contoso?{P}", None, W.agent))
     refused(404, "SubscriptionNotFound")(C.call("GET", f"{W.csub}/resourcegroups/web?{V}", None, W.agent))
+    log = ok(200)(C.call("GET", f"{W.csub}/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01&$filter=eventTimestamp ge '2020-01-01T00:00:00Z'",
+                         None, W.contoso_token))["value"]
+    same([e["caller"] for e in log if e["operationName"]["value"] == "Wayleave.Partner/customers/delete"], [W.agent_oid])
     refused(404, "SubscriptionNotFound")(C.call("GET", f"{own}?{V}", None, W.agent))
     for scope in (root, inner):
         held = ok(200)(C.call("GET", f"{scope}/{AUTH}/roleAssignments?{V}&$filter=atScope()", None, W.contoso_token))["value"]
