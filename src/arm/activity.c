@@ -20,8 +20,8 @@ method_word(enum arm_method m)
 	return words[m];
 }
 
-static json_t *
-on_behalf_of(struct ctx *c, struct store_tx *tx, const char *sub)
+json_t *
+event_on_behalf(struct ctx *c, struct store_tx *tx, const char *sub)
 {
 	const struct arm_auth *auth = &c->en->cfg.auth;
 	struct store_subscription row;
@@ -54,7 +54,7 @@ detail_json(struct ctx *c, struct store_tx *tx, const char *sub, const char *tar
 {
 	const struct arm_request *req = c->req;
 	json_t *d = json_object(), *claims = json_object();
-	json_t *behalf = on_behalf_of(c, tx, sub);
+	json_t *behalf = event_on_behalf(c, tx, sub);
 	const char *id = c->target ? c->target->id : c->scope ? c->scope->shown : c->act.scope;
 
 	set_text(claims, "oid", or_empty(c->caller.oid));

@@ -393,6 +393,9 @@ int lock_check(struct ctx *c, struct store_tx *tx, const char *scope, enum lock_
 /* --- activity.c ------------------------------------------------------------------------------ */
 
 /* One event of this request. status: "Succeeded", "Accepted". */
+/* Whose the subscription is, when not of the caller's tenant: {"tenantId","principalId"}, a new
+ * reference; else NULL. */
+json_t *event_on_behalf(struct ctx *c, struct store_tx *tx, const char *sub);
 int event_add(struct ctx *c, struct store_tx *tx, const char *sub, const char *rg,
 	      const char *target, const char *action, const char *status);
 /* What an operation's detail keeps so that event_settled() can add the second event; a new

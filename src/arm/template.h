@@ -217,6 +217,7 @@ struct template_world template_world_of(struct template_caller *w, const json_t 
 /* A row's body:
  *   {"state":"Accepted|Running|Succeeded|Failed|Canceled", "op", "correlation", "mode", "location",
  *    "tags", "hash", "ended", "more", "swept", "error":{..},
+ *    "onBehalfOf":{..},   for its last event
  *    "steps":[{"id","type","name","verb":"Create|Delete","state":"Waiting|Running|Succeeded|Failed",
  *              "op", "code", "at", "ended", "tries", "due", "error"}]}
  * Beside it, sealed: "request" {"template","parameters","caller"} as it came, with

@@ -476,8 +476,9 @@ row_get(struct ctx *c, struct arm_snapshot *s, const char *verb, struct store_de
 /* --- PUT ---------------------------------------------------------------------------------------------------- */
 
 static json_t *
-state_json(struct ctx *c, const struct planned *p)
+state_json(struct ctx *c, struct store_tx *tx, const struct planned *p)
 {
+	json_t *behalf = event_on_behalf(c, tx, fold(c->a, p->order.sub));
 	json_t *state = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "state", "Accepted", "op",
 				  guid_new(c->a), "correlation", c->correlation_id, "mode",
 				  p->order.is_complete ? "Complete" : "Incremental", "hash",
@@ -489,6 +490,8 @@ state_json(struct ctx *c, const struct planned *p)
 				    json_string(location_fold(c->a, p->order.location)));
 	if (json_is_object(p->order.tags))
 		json_object_set(state, "tags", (json_t *)p->order.tags);
+	if (behalf)
+		json_object_set_new(state, "onBehalfOf", behalf);
 	return state;
 }
 
@@ -586,7 +589,7 @@ put_run(struct ctx *c, struct arm_snapshot *s)
 	r = active_check(c, s, o->sub);
 	if (r < 0)
 		return r;
-	state = state_json(c, p);
+	state = state_json(c, s->tx, p);
 	r = rows_put(c, s->tx, p, &row, state);
 	if (r == 0)
 		r = event_add(c, s->tx, o->sub, o->rg, o->fold, DEPLOYMENT_TYPE "/write",

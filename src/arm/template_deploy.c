@@ -525,10 +525,12 @@ end_well(struct deployment *d)
 static int
 event_write(struct deployment *d, struct store_tx *tx, struct err *e)
 {
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "requestId",
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O*, s:{s:s, s:s, s:s, s:s}}", "requestId",
 			      arm_str(d->state, "op", ""), "resourceId", d->row.id, "method", "PUT",
-			      "uri", d->row.id, "claims", "oid", d->caller.oid ? d->caller.oid : "",
-			      "appid", d->caller.app_id ? d->caller.app_id : "", "tid",
+			      "uri", d->row.id, "onBehalfOf",
+			      json_object_get(d->state, "onBehalfOf"), "claims", "oid",
+			      d->caller.oid ? d->caller.oid : "", "appid",
+			      d->caller.app_id ? d->caller.app_id : "", "tid",
 			      d->caller.tenant ? d->caller.tenant : "", "name",
 			      d->caller.name ? d->caller.name : "");
 	AUTO_FREE char *detail = json_dumps(j, JSON_COMPACT);

@@ -297,6 +297,39 @@ each_request_is_the_callers(void **state)
 	assert_int_equal(ask(f, ARM_GET, BOX "b1", NULL), 404);
 }
 
+/* Beginning and end are told for whom it was. */
+static void
+events_say_on_whose_behalf(void **state)
+{
+	struct fixture *f = *state;
+	json_t *one;
+	size_t i, n = 0;
+
+	group(f);
+	assert_int_equal(deploy_as(f, "f", D "d1", SIMPLE(A_SHELF("s1"))), 201);
+	assert_string_equal(finish(f, D "d1"), "Succeeded");
+	assert_int_equal(
+		ask_as(f,
+		       (struct ask){ .who = "w",
+				     .query =
+					     "api-version=2015-04-01&$filter=eventTimestamp%20ge%20"
+					     "'2020-01-01T00:00:00Z'" },
+		       ARM_GET,
+		       "/subscriptions/" SUB
+		       "/providers/Microsoft.Insights/eventtypes/management/values",
+		       NULL),
+		200);
+	json_array_foreach(arm_at(f->resp.body, "value"), i, one) {
+		if (strcmp(arm_str(one, "operationName.value", ""),
+			   "Microsoft.Resources/deployments/write") != 0)
+			continue;
+		assert_string_equal(arm_str(one, "properties.onBehalfOfTenantId", ""), "t");
+		assert_string_equal(arm_str(one, "properties.onBehalfOfPrincipalId", ""), "agents");
+		n++;
+	}
+	assert_int_equal(n, 2);
+}
+
 /* --- over restarts ----------------------------------------------------------------------------------------- */
 
 static int
@@ -901,6 +934,7 @@ main(void)
 		T(a_failure_has_details),
 		T(nodes_are_not_asked),
 		T(each_request_is_the_callers),
+		T(events_say_on_whose_behalf),
 		T(it_goes_on_after_a_restart),
 		T(what_was_done_may_be_done_again),
 		T(it_can_be_canceled),
