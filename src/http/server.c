@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "http/clients.h"
 #include "http/streams.h"
 
 #include "base/buf.h"
@@ -18,9 +19,8 @@
 #include <sys/socket.h>
 
 enum {
-	MAX_BODY = 4 << 20,     /* of who has shown a token or a certificate */
-	MAX_FORM = 64 << 10,    /* of anybody: token requests, enrolments */
-	MAX_BODIES = 256 << 20, /* of all that are being read and handled */
+	MAX_BODY = 4 << 20,  /* of who has shown a token or a certificate */
+	MAX_FORM = 64 << 10, /* of anybody: token requests, enrolments */
 	MAX_LISTENERS = 8,
 	POLL_SECONDS = 20,
 	IDLE_SECONDS = 60,    /* between requests */
@@ -32,11 +32,21 @@ enum {
 	MAX_STREAMS = 100, /* of one principal */
 };
 
+/* Bodies that are being read and handled, by who sends them: none of these takes another's room. */
+enum body_pool { BODIES_OF_ANYBODY, BODIES_OF_AGENTS, BODIES_OF_PRINCIPALS, BODY_POOLS };
+
+static const size_t max_bodies[BODY_POOLS] = {
+	[BODIES_OF_ANYBODY] = 16 << 20,
+	[BODIES_OF_AGENTS] = 64 << 20,
+	[BODIES_OF_PRINCIPALS] = 256 << 20,
+};
+
 /* A connection, whatever it is doing, and until when it must have done it. A client that sends a
  * byte now and then never is idle, but it is late. */
 struct conn {
 	struct list link; /* in server.conns */
 	int fd;
+	struct addr network; /* counted in listener.clients */
 	struct mono until;
 };
 
@@ -52,7 +62,8 @@ struct call {
 	struct conn *net;
 	struct buf body;
 	size_t limit, held; /* of the body: allowed; counted in server.bodies */
-	bool discards;      /* what comes is not kept: nobody known sends it, or one of these: */
+	enum body_pool pool;
+	bool discards; /* what comes is not kept: nobody known sends it, or one of these: */
 	bool is_too_large, is_starved;
 	const char *method, *path;
 	const char *node;      /* agents' listener, once known */
@@ -74,6 +85,7 @@ struct listener {
 	struct http_server *s;
 	struct MHD_Daemon *daemon;
 	bool is_agent;
+	struct clients clients;
 };
 
 /* The servers' certificate and key; the ones before stay for handshakes under way. */
@@ -94,7 +106,7 @@ struct http_server {
 	struct list queue, parked, running;
 	struct list conns;
 	size_t n_workers, n_calls;
-	size_t bodies; /* bytes */
+	size_t bodies[BODY_POOLS]; /* bytes */
 	pthread_t workers[64];
 	bool is_stopping;
 	uint64_t n_requests, n_refused, n_failed, n_polls, n_late;
@@ -212,6 +224,16 @@ metrics_streams(struct http_server *s, struct buf *b)
 		   (unsigned long long)n.n_ended);
 }
 
+static size_t
+bodies_held(const struct http_server *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < BODY_POOLS; i++)
+		n += s->bodies[i];
+	return n;
+}
+
 static void
 answer_metrics(struct call *c)
 {
@@ -232,7 +254,7 @@ answer_metrics(struct call *c)
 		"wayleave_store_scanned_rows_total %llu\n",
 		(unsigned long long)s->n_requests, (unsigned long long)s->n_refused,
 		(unsigned long long)s->n_failed, (unsigned long long)s->n_polls,
-		(unsigned long long)s->n_late, s->n_calls, s->bodies,
+		(unsigned long long)s->n_late, s->n_calls, bodies_held(s),
 		(unsigned long long)store_scanned_rows(s->cfg.store));
 	pthread_mutex_unlock(&s->lock);
 	metrics_streams(s, &b);
@@ -835,13 +857,22 @@ bodies_take(struct call *c, size_t n)
 	bool ok;
 
 	pthread_mutex_lock(&c->s->lock);
-	ok = c->s->bodies + n <= MAX_BODIES;
+	ok = c->s->bodies[c->pool] + n <= max_bodies[c->pool];
 	if (ok) {
-		c->s->bodies += n;
+		c->s->bodies[c->pool] += n;
 		c->held += n;
 	}
 	pthread_mutex_unlock(&c->s->lock);
 	return ok;
+}
+
+static void
+bodies_give_back(struct call *c)
+{
+	pthread_mutex_lock(&c->s->lock);
+	c->s->bodies[c->pool] -= c->held;
+	c->held = 0;
+	pthread_mutex_unlock(&c->s->lock);
 }
 
 /* A path where who is not known may send something. */
@@ -871,17 +902,19 @@ call_admit(struct call *c)
 	c->limit = MAX_FORM;
 	if (!n && !header(c, "Transfer-Encoding"))
 		return MHD_YES;
+	c->pool = BODIES_OF_ANYBODY;
 	if (!is_open_form(c)) {
+		c->pool = c->is_agent ? BODIES_OF_AGENTS : BODIES_OF_PRINCIPALS;
 		c->discards = !is_known(c); /* what answers 401 does not need it */
 		c->limit = c->discards ? MAX_FORM : MAX_BODY;
 	}
 	if (c->discards && n > c->limit)
 		return respond_now(c, 401, "AuthenticationFailed",
 				   "Authentication failed; nothing was read.");
-	if (n > c->limit)
-		return respond_too_large(c);
-	return c->discards || bodies_take(c, n) ? MHD_YES : respond_starved(c);
+	return n > c->limit ? respond_too_large(c) : MHD_YES;
 }
+
+/* Room is taken for what has come, not for what was announced. */
 
 static void
 body_add(struct call *c, const char *data, size_t n)
@@ -893,8 +926,12 @@ body_add(struct call *c, const char *data, size_t n)
 	c->is_too_large = all > c->limit;
 	c->is_starved = !c->is_too_large && all > c->held && !bodies_take(c, all - c->held);
 	c->discards = c->is_too_large || c->is_starved;
-	if (!c->discards)
+	if (!c->discards) {
 		buf_put(&c->body, data, n);
+		return;
+	}
+	buf_reset(&c->body);
+	bodies_give_back(c);
 }
 
 static void
@@ -965,12 +1002,11 @@ on_completed(void *arg, struct MHD_Connection *conn, void **slot,
 {
 	struct call *c = *slot;
 	struct http_server *s;
-	size_t held;
 
 	if (!c)
 		return;
 	s = c->s;
-	held = c->held;
+	bodies_give_back(c);
 	stream_close(c->stream);
 	conn_until(c, IDLE_SECONDS + REQUEST_SECONDS);
 	buf_fini(&c->body);
@@ -980,9 +1016,33 @@ on_completed(void *arg, struct MHD_Connection *conn, void **slot,
 	*slot = NULL;
 	pthread_mutex_lock(&s->lock);
 	s->n_calls--;
-	s->bodies -= held;
 	pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
+}
+
+static enum MHD_Result
+on_accept(void *arg, const struct sockaddr *sa, socklen_t len)
+{
+	struct listener *l = arg;
+	const struct addr network = clients_network(sa);
+	bool ok;
+
+	pthread_mutex_lock(&l->s->lock);
+	ok = clients_have_room(&l->clients, &network);
+	pthread_mutex_unlock(&l->s->lock);
+	return ok ? MHD_YES : MHD_NO;
+}
+
+static struct conn *
+conn_create(struct MHD_Connection *conn)
+{
+	struct conn *n = mem_alloc(sizeof(*n));
+
+	n->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	n->network = clients_network(
+		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+	n->until = mono_add_ms(mono_now(), REQUEST_SECONDS * 1000LL);
+	return n;
 }
 
 static void
@@ -993,12 +1053,10 @@ on_connection(void *arg, struct MHD_Connection *conn, void **slot,
 	struct http_server *s = l->s;
 	struct conn *n = *slot;
 
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		n = *slot = mem_alloc(sizeof(*n));
-		n->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-		n->until = mono_add_ms(mono_now(), REQUEST_SECONDS * 1000LL);
-	}
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		n = *slot = conn_create(conn);
 	pthread_mutex_lock(&s->lock);
+	clients_count(&l->clients, &n->network, what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED)
 		list_append(&s->conns, &n->link);
 	else
@@ -1091,8 +1149,6 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)max, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		  MIN(max, is_agent ? MAX_AGENTS_PER_ADDRESS : each), NULL },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l },
 		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l },
 		{ MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
@@ -1105,9 +1161,10 @@ listener_start(struct http_server *s, int fd, bool is_agent, struct err *e)
 	assert(s->n_listeners < MAX_LISTENERS);
 	l->s = s;
 	l->is_agent = is_agent;
+	l->clients.max = MIN(max, is_agent ? MAX_AGENTS_PER_ADDRESS : each);
 	l->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS |
 					     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-				     0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+				     0, on_accept, l, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
 				     on_log, NULL, MHD_OPTION_HTTPS_CERT_CALLBACK, card_show,
 				     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (!l->daemon)
@@ -1184,8 +1241,10 @@ http_server_stop(struct http_server *s)
 	}
 	for (size_t i = 0; i < s->n_workers; i++)
 		pthread_join(s->workers[i], NULL);
-	for (size_t i = 0; i < s->n_listeners; i++)
+	for (size_t i = 0; i < s->n_listeners; i++) {
 		MHD_stop_daemon(s->listeners[i].daemon);
+		clients_fini(&s->listeners[i].clients);
+	}
 	streams_destroy(s->streams);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);

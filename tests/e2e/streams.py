@@ -227,6 +227,29 @@ def an_address_has_so_many_connections():
         s.close()
 
 
+def what_is_announced_takes_nobodys_room():
+    """Of 280 MiB, from two addresses; not a byte is sent."""
+    held = []
+    head = f"PUT {C.sub}/resourceGroups/z?{V} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {C.t}\r\n"
+    for i in range(70):
+        s = socket.create_connection((C.host, C.port), timeout=60, source_address=(f"127.0.0.{11 + i % 2}", 0))
+        held.append(C.tls.wrap_socket(s, server_hostname="localhost"))
+        held[-1].send(f"{head}Content-Length: {4 << 20}\r\n\r\n".encode())
+    operator, deadline = C.token("OPERATOR_"), time.monotonic() + 60
+    while True:  # all their headers are in
+        text = C.request("GET", "/metrics", None, operator)[1]
+        metrics = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+        if int(metrics["wayleave_http_calls"]) > len(held):
+            break
+        assert time.monotonic() < deadline, metrics
+        time.sleep(0.2)
+    same(metrics["wayleave_http_body_bytes"], "0")
+    same(C.request("PUT", f"{C.sub}/resourceGroups/j?{V}", {"location": C.env["LOCATION"]}, C.t)[0], 201)
+    assert C.token()
+    for s in held:
+        s.close()
+
+
 def a_slow_client_is_cut_off_and_holds_nobody_up():
     slow = []
     for _ in range(PER_ADDRESS - 5):
@@ -264,6 +287,7 @@ CASES = [
     a_stream_is_for_who_may_read,
     a_principal_has_so_many_streams,
     an_address_has_so_many_connections,
+    what_is_announced_takes_nobodys_room,
     a_slow_client_is_cut_off_and_holds_nobody_up,
 ]
 
