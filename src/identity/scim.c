@@ -13,9 +13,8 @@
 #include <strings.h>
 
 enum { PAGE = 100, MAX_PAGE = 200, MAX_SCANNED = 20000, MAX_OPERATIONS = 500, MAX_BODY = 65536 };
-enum {
-	MAX_VALUES = 1000
-}; /* of a multi-valued attribute: each that is added is compared with all */
+/* of a multi-valued attribute: each that is added is compared with all */
+enum { MAX_VALUES = 1000 };
 
 #define URN "urn:ietf:params:scim:schemas:"
 #define USER URN "core:2.0:User"
