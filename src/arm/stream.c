@@ -8,7 +8,6 @@
 enum { NEWS = 500, RESUMED = 2000, SHOWN = 1000 };
 
 #define STREAM_NS "wayleave.events"
-#define STREAM_ACTION "Wayleave.Events/stream/read"
 
 /* --- telling ------------------------------------------------------------------------------------ */
 
@@ -131,18 +130,56 @@ arm_stream_is_path(const char *path)
 	return n > k && !strcasecmp(path + n - k, tail);
 }
 
-static bool
-may_read(struct arm_snapshot *s, const char *target)
+enum { ACTION_MAX = 256 };
+
+/* What a GET of it asks for. */
+static void
+read_action(const char *target, char ret[ACTION_MAX])
 {
 	const char *p = strstr(target, "/providers/");
-	size_t n = 0;
+	size_t n;
 
-	if (!p)
-		return arm_may(s, "Microsoft.Resources/subscriptions/resourceGroups/read", target);
+	if (!p) {
+		snprintf(ret, ACTION_MAX, "Microsoft.Resources/subscriptions/resourceGroups/read");
+		return;
+	}
 	p += strlen("/providers/");
 	n = strcspn(p, "/");
 	n += p[n] ? 1 + strcspn(p + n + 1, "/") : 0;
-	return arm_may(s, arena_printf(s->arena, "%.*s/read", (int)n, p), target);
+	snprintf(ret, ACTION_MAX, "%.*s/read", (int)n, p);
+}
+
+/* The answers are the same for the length of a transaction, and a caller may have many streams:
+ * nothing is allocated for one that is known. */
+static bool
+may_at(struct arm_snapshot *s, struct map *seen, const char *action, const char *scope)
+{
+	static char yes, no;
+	const struct arm_caller *who = s->caller;
+	const void *was;
+	char key[1024];
+	int n = snprintf(key, sizeof(key), "%s|%s|%s|%s|%s", who->oid,
+			 who->tenant ? who->tenant : "", who->app_id ? who->app_id : "", action,
+			 scope);
+	bool may;
+
+	if (n < 0 || n >= (int)sizeof(key))
+		return arm_may(s, action, scope);
+	was = map_get(seen, key, (size_t)n);
+	may = was ? was == &yes : arm_may(s, action, scope);
+	if (!was)
+		map_put(seen, key, (size_t)n, may ? &yes : &no);
+	return may;
+}
+
+/* Roles only add up, so what one may at the subscription one may at all that is in it. */
+static bool
+may_read(struct arm_snapshot *s, struct map *seen, const char *sub_scope, const char *target)
+{
+	char action[ACTION_MAX];
+
+	read_action(target, action);
+	return may_at(s, seen, action, sub_scope) || may_at(s, seen, action, target);
 }
 
 static json_t *
@@ -155,7 +192,7 @@ row_brief(struct arm_snapshot *s, const struct store_resource *row)
 }
 
 static int
-snapshot_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
+snapshot_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st, struct map *seen)
 {
 	struct store_filter f = { .sub = st->sub, .limit = SHOWN };
 	json_t *list = json_array(), *j;
@@ -168,7 +205,7 @@ snapshot_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
 	if (st->type)
 		n = r == 1;
 	for (size_t i = 0; i < n && r >= 0; i++)
-		if (st->type || st->sees_all || may_read(s, rows[i].fold)) {
+		if (st->type || may_read(s, seen, st->scope, rows[i].fold)) {
 			json_t *brief = row_brief(s, &rows[i]);
 
 			if (brief)
@@ -184,8 +221,8 @@ snapshot_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
 
 /* From where he was, when nothing of it is gone. */
 static int
-resume_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st, int64_t from,
-	   bool *ret_is_done)
+resume_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st, struct map *seen,
+	   int64_t from, bool *ret_is_done)
 {
 	struct store_stream_event *list;
 	size_t n = 0;
@@ -194,7 +231,7 @@ resume_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st, int64_t
 
 	*ret_is_done = r == 0 && n < RESUMED;
 	for (size_t i = 0; i < n && *ret_is_done; i++)
-		if (st->type || st->sees_all || may_read(s, list[i].target))
+		if (st->type || may_read(s, seen, st->scope, list[i].target))
 			event_put(c->en, &st->text, list[i].seq, list[i].kind, list[i].body);
 	return r;
 }
@@ -209,14 +246,14 @@ gap_put(struct ctx *c, struct arm_stream *st)
 }
 
 static int
-first_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
+first_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st, struct map *seen)
 {
 	int64_t from = arm_cursor_rev(c->en, st->last_event_id), floor;
 	bool is_done = false;
 	int r = store_stream_range(s->tx, &floor, &st->seq, &c->err);
 
 	if (r == 0 && from >= floor && from <= st->seq)
-		r = resume_put(c, s, st, from, &is_done);
+		r = resume_put(c, s, st, seen, from, &is_done);
 	if (r < 0 || is_done) {
 		if (r == 0)
 			arm_stream_heartbeat(c->en, st->seq, &st->text);
@@ -225,23 +262,22 @@ first_put(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
 	buf_reset(&st->text);
 	if (st->last_event_id && *st->last_event_id)
 		gap_put(c, st);
-	return snapshot_put(c, s, st);
+	return snapshot_put(c, s, st, seen);
 }
 
 static int
 scope_authorise(struct ctx *c, struct arm_snapshot *s, struct arm_stream *st)
 {
 	const char *read = st->type ? arena_printf(c->a, "%s/read", st->type) : NULL;
-	int r = authorise(c, s->tx, st->sub, read, st->scope);
 
-	st->sees_all = r == 0 && !st->type && arm_may(s, STREAM_ACTION, st->scope);
-	return r;
+	return authorise(c, s->tx, st->sub, read, st->scope);
 }
 
 static int
 open_run(struct ctx *c, struct arm_snapshot *s)
 {
 	struct arm_stream *st = c->req->stream;
+	struct map seen = { 0 };
 	int r = scope_authorise(c, s, st);
 
 	buf_reset(&st->text);
@@ -249,7 +285,8 @@ open_run(struct ctx *c, struct arm_snapshot *s)
 		r = arm_refuse(&c->error, 404, "ResourceNotFound", "'%s' was not found.",
 			       st->scope);
 	if (r == 0)
-		r = first_put(c, s, st);
+		r = first_put(c, s, st, &seen);
+	map_fini(&seen);
 	st->is_open = r == 0;
 	c->resp.status = 200;
 	return r;
@@ -316,11 +353,11 @@ news_each(const struct news *w, struct arm_snapshot *s, const struct store_strea
 	  size_t n)
 {
 	AUTO_BUF text = { 0 };
+	struct map seen = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		struct arm_stream_event ev = {
-			list[i].seq, list[i].sub, list[i].target, NULL, 0, s
-		};
+		struct arm_stream_event ev = { list[i].seq, list[i].sub, list[i].target, NULL,
+					       0,           s,           &seen };
 
 		buf_reset(&text);
 		event_put(w->en, &text, list[i].seq, list[i].kind, list[i].body);
@@ -329,6 +366,7 @@ news_each(const struct news *w, struct arm_snapshot *s, const struct store_strea
 		w->fn(w->arg, &ev);
 		*w->seq = list[i].seq;
 	}
+	map_fini(&seen);
 }
 
 static int
@@ -370,7 +408,7 @@ arm_stream_wants(const struct arm_stream *st, const struct arm_stream_event *ev)
 	    strcmp(st->type ? ev->target : ev->sub, st->type ? st->scope : st->sub))
 		return false;
 	s.caller = &st->caller;
-	return st->type || st->sees_all || may_read(&s, ev->target);
+	return st->type || may_read(&s, ev->seen, st->scope, ev->target);
 }
 
 static int

@@ -16,6 +16,7 @@
 
 #include "arm/engine.h"
 #include "base/buf.h"
+#include "base/map.h"
 
 struct arm_stream {
 	struct arena *arena;       /* lives as long as the stream: whose it is, and what it sees */
@@ -26,7 +27,6 @@ struct arm_stream {
 	const char *sub;   /* fold */
 	const char *scope; /* fold of the aggregate or of the subscription */
 	const char *type;  /* "Microsoft.Network/expressRouteCircuits"; NULL: a subscription */
-	bool sees_all;     /* of a subscription; else each event is looked at */
 	int64_t seq;       /* of the last event it has, or could not see */
 };
 
@@ -36,6 +36,7 @@ struct arm_stream_event {
 	const char *text;         /* the whole event */
 	size_t len;
 	struct arm_snapshot *s;
+	struct map *seen; /* who may read what, asked once a round */
 };
 typedef void arm_stream_fn(void *arg, const struct arm_stream_event *ev);
 /* Calls fn for what has come after *seq, at most some hundreds, and moves *seq; -1: begins now. */

@@ -183,6 +183,41 @@ streams_are_for_who_may_read(void **state)
 	assert_int_equal(store_scanned_rows(f->s), 0);
 }
 
+/* What a GET refuses is in no stream: the right to read streams is not one to read what they tell. */
+static void
+a_stream_shows_what_a_get_would(void **state)
+{
+	struct fixture *f = *state;
+	struct arm_stream st;
+	struct heard h = { .st = &st };
+	const char *was;
+	int64_t seq = -1;
+
+	group(f);
+	assert_int_equal(stream_as(f, "h", &st, SUB_STREAM, NULL), 200);
+	was = last_id(f, buf_str(&st.text));
+	buf_fini(&st.text);
+	box(f, "b1", LEN);
+	assert_int_equal(ask(f, ARM_PUT, SHELF "s1", "{\"location\":\"westeurope\"}"), 201);
+	assert_int_equal(ask_as(f, (struct ask){ .who = "h" }, ARM_GET, BOX "b1", NULL), 403);
+	assert_int_equal(stream_as(f, "h", &st, SUB_STREAM, was), 200);
+	assert_true(has(&st, "shelves/s1"));
+	assert_false(has(&st, "boxes/b1"));
+	buf_fini(&st.text);
+	assert_int_equal(stream_as(f, "h", &st, SUB_STREAM, NULL), 200);
+	assert_true(has(&st, "shelves/s1"));
+	assert_false(has(&st, "boxes/b1"));
+	assert_int_equal(arm_stream_news(f->en, &seq, hear, &h, NULL), 0);
+	assert_int_equal(ask(f, ARM_PATCH, BOX "b1", "{\"tags\":{\"a\":\"b\"}}"), 200);
+	assert_int_equal(ask(f, ARM_PATCH, SHELF "s1", "{\"tags\":{\"a\":\"b\"}}"), 200);
+	assert_int_equal(arm_stream_news(f->en, &seq, hear, &h, NULL), 0);
+	assert_true(h.n > 0);
+	assert_null(strstr(buf_str(&h.text), "boxes/b1"));
+	assert_non_null(strstr(buf_str(&h.text), "shelves/s1"));
+	buf_fini(&h.text);
+	buf_fini(&st.text);
+}
+
 static void
 operations_that_wait_are_told_when_they_settle(void **state)
 {
@@ -222,6 +257,7 @@ main(void)
 		CASE(a_client_goes_on_where_it_was),
 		CASE(what_is_forgotten_is_a_gap),
 		CASE(streams_are_for_who_may_read),
+		CASE(a_stream_shows_what_a_get_would),
 		CASE(operations_that_wait_are_told_when_they_settle),
 	};
 
