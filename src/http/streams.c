@@ -233,22 +233,69 @@ refuse_too_many(struct stream *st, struct arm_response *resp)
 }
 
 static void
+on_missed(void *arg, const struct arm_stream_event *ev)
+{
+	struct stream *st = arg;
+
+	if (arm_stream_wants(&st->arm, ev))
+		buf_put(&st->arm.text, ev->text, ev->len);
+}
+
+/* Under registry. What was handed out between the stream's first look and now; it may be more than
+ * that, and then what is handed out next is not new to it. false: it could not be read. */
+static bool
+catch_up(struct stream *st)
+{
+	struct streams *all = st->all;
+	int64_t seq = st->arm.seq;
+	struct err e = { 0 };
+
+	while (seq < all->seq) {
+		int64_t before = seq;
+
+		if (arm_stream_news(all->cfg.engine, &seq, on_missed, st, &e) < 0) {
+			log_warn("events could not be read error=\"%s\"", e.text);
+			return false;
+		}
+		if (seq == before) /* the rest was thrown away for its age */
+			seq = all->seq;
+		st->arm.seq = seq;
+	}
+	return true;
+}
+
+/* Under registry. */
+static void
+stream_start(struct stream *st, struct arm_response *resp)
+{
+	bool is_whole;
+
+	if (principal_count(st->all, st->arm.caller.oid, 0) >= st->all->cfg.per_principal) {
+		refuse_too_many(st, resp);
+		return;
+	}
+	stream_register(st);
+	is_whole = catch_up(st);
+	pthread_mutex_lock(&st->all->texts);
+	st->is_ending = !is_whole; /* he resumes from where that is */
+	st->out = st->arm.text;
+	st->arm.text = (struct buf){ 0 };
+	st->all->count.n_bytes += st->out.n;
+	pthread_mutex_unlock(&st->all->texts);
+}
+
+static void
 on_opened(void *arg, struct arm_response *resp)
 {
 	struct opening *o = arg;
 	struct stream *st = o->st;
 
-	if (st->arm.is_open &&
-	    principal_count(st->all, st->arm.caller.oid, 0) >= st->all->cfg.per_principal)
-		refuse_too_many(st, resp);
-	else if (st->arm.is_open)
-		stream_register(st);
-	if (st->scope) {
-		st->out = st->arm.text;
-		st->all->count.n_bytes += st->out.n;
-	} else {
-		buf_fini(&st->arm.text);
+	if (st->arm.is_open) {
+		pthread_mutex_lock(&st->all->registry);
+		stream_start(st, resp);
+		pthread_mutex_unlock(&st->all->registry);
 	}
+	buf_fini(&st->arm.text);
 	st->arm.text = (struct buf){ 0 };
 	o->done(o->arg, resp);
 }
@@ -270,10 +317,7 @@ stream_open(struct streams *all, struct stream **ret, struct MHD_Connection *con
 	st->arm.last_event_id = last_event_id;
 	req->stream = &st->arm;
 	*ret = st;
-	/* What is committed after this stream has read the log is handed out after it is known. */
-	pthread_mutex_lock(&all->registry);
 	arm_handle(all->cfg.engine, req, on_opened, &o);
-	pthread_mutex_unlock(&all->registry);
 }
 
 bool

@@ -4,8 +4,9 @@
  * it holds is its connection, its call and, while something waits to be sent, that text, up to a
  * limit; a client that does not take it is cut off and may resume where it was.
  *
- * Locks: `registry` (who is open, where the log stands; store reads happen under it), then `texts`
- * (what is to be sent, who is parked), which libmicrohttpd's threads take. */
+ * Locks: `registry` (who is open, where the log stands; the log is read under it), then `texts` (what is
+ * to be sent, who is parked), which libmicrohttpd's threads take. Requests are answered, and snapshots
+ * made, under neither: a stream is handed what came since its own when it is registered. */
 #pragma once
 
 #include "arm/stream.h"
