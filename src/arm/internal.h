@@ -295,6 +295,12 @@ void metrics_destroy(struct metrics *m);
 void metrics_feed(struct arm_engine *en, const char *node, const json_t *state,
 		  const json_t *entries);
 void metrics_flush(struct arm_engine *en, bool all);
+/* Forgets targets and counters that nothing was heard of for an hour. */
+void metrics_drop_idle(struct metrics *m, int64_t now_us);
+struct metrics_held {
+	size_t targets, counters, lines; /* lines: that wait for the store */
+};
+struct metrics_held metrics_held(struct metrics *m);
 int metrics_prune(struct store_tx *tx, int64_t now_us, struct err *e);
 int handle_metrics(struct ctx *c);
 

@@ -6,7 +6,16 @@
 #include <strings.h>
 #include <time.h>
 
-enum { GRAINS = 3, MAX_POINTS = 3000, MAX_COUNTERS = 200000, GRACE_S = 5, MAX_DIMS = 2 };
+enum {
+	GRAINS = 3,
+	MAX_POINTS = 3000,
+	MAX_COUNTERS = 200000,
+	GRACE_S = 5,
+	MAX_DIMS = 2,
+	IDLE_S = 3600, /* after that a target or a counter is forgotten */
+	SWEEP_US = 60000000,
+	MAX_LINES = 100000, /* that wait for the store; the oldest go */
+};
 
 static const struct grain {
 	const char *name, *retention;
@@ -22,15 +31,25 @@ struct gather {
 	char *target;
 	int64_t slot[GRAINS];
 	json_t *series[GRAINS]; /* NULL: nothing in this slot */
+	int64_t heard_us;
 	struct gather *next;
+};
+
+struct counter {
+	int64_t value, heard_us;
+	struct counter *next;
+	char name[];
 };
 
 struct metrics {
 	pthread_mutex_t lock;
 	struct map targets;  /* fold -> struct gather * */
-	struct map counters; /* name -> value + 1 */
+	struct map counters; /* name -> struct counter * */
 	struct gather *first;
+	struct counter *first_counter;
 	struct line *lines, **last_line; /* slots that are over */
+	size_t n_lines;
+	int64_t swept; /* the minute in which idle ones were looked for */
 };
 
 struct line {
@@ -68,6 +87,7 @@ slot_close(struct metrics *m, struct gather *g, int i)
 	l->span = g->slot[i] / STORE_METRIC_SLOTS;
 	*m->last_line = l;
 	m->last_line = &l->next;
+	m->n_lines++;
 	json_decref(g->series[i]);
 	g->series[i] = NULL;
 }
@@ -115,6 +135,7 @@ arm_metric_add(struct arm_snapshot *s, const char *target, const struct arm_metr
 
 	pthread_mutex_lock(&m->lock);
 	g = gather_get(m, fold);
+	g->heard_us = s->now_us;
 	for (int i = 0; i < GRAINS; i++) {
 		int64_t slot = at_us / 1000000 / grains[i].seconds;
 
@@ -132,14 +153,26 @@ int64_t
 arm_metric_grown(struct arm_snapshot *s, const char *name, int64_t now)
 {
 	struct metrics *m = s->engine->metrics;
-	int64_t was;
+	struct counter *k;
+	int64_t grown = 0;
 
 	pthread_mutex_lock(&m->lock);
-	was = (int64_t)(intptr_t)map_get_str(&m->counters, name) - 1;
-	if (was < now && (was >= 0 || m->counters.n < MAX_COUNTERS))
-		map_put_str(&m->counters, name, (void *)(intptr_t)(now + 1));
+	k = map_get_str(&m->counters, name);
+	if (k) {
+		grown = MAX(now - k->value, 0);
+		k->value = MAX(now, k->value);
+	} else if (m->counters.n < MAX_COUNTERS) {
+		k = mem_alloc(sizeof(*k) + strlen(name) + 1);
+		memcpy(k->name, name, strlen(name) + 1);
+		k->value = now;
+		k->next = m->first_counter;
+		m->first_counter = k;
+		map_put_str(&m->counters, name, k);
+	}
+	if (k)
+		k->heard_us = s->now_us;
 	pthread_mutex_unlock(&m->lock);
-	return was < 0 ? 0 : MAX(now - was, 0);
+	return grown;
 }
 
 struct feed {
@@ -195,25 +228,103 @@ lines_free(struct line *l)
 	}
 }
 
+/* They go before those that have come since. */
+static void
+lines_put_back(struct metrics *m, struct line *lines, size_t n)
+{
+	struct line *last = lines;
+
+	while (last->next)
+		last = last->next;
+	pthread_mutex_lock(&m->lock);
+	last->next = m->lines;
+	if (!m->lines)
+		m->last_line = &last->next;
+	m->lines = lines;
+	m->n_lines += n;
+	while (m->n_lines > MAX_LINES) {
+		struct line *l = m->lines;
+
+		m->lines = l->next;
+		l->next = NULL;
+		lines_free(l);
+		m->n_lines--;
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* Of circuits that are gone, of nodes that have started anew. */
+void
+metrics_drop_idle(struct metrics *m, int64_t now_us)
+{
+	int64_t until = now_us - IDLE_S * 1000000LL;
+
+	pthread_mutex_lock(&m->lock);
+	for (struct gather **at = &m->first; *at;) {
+		struct gather *g = *at;
+
+		if (g->heard_us >= until || g->series[0] || g->series[1] || g->series[2]) {
+			at = &g->next;
+			continue;
+		}
+		*at = g->next;
+		map_remove_str(&m->targets, g->target);
+		free(g->target);
+		free(g);
+	}
+	for (struct counter **at = &m->first_counter; *at;) {
+		struct counter *k = *at;
+
+		if (k->heard_us >= until) {
+			at = &k->next;
+			continue;
+		}
+		*at = k->next;
+		map_remove_str(&m->counters, k->name);
+		free(k);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+struct metrics_held
+metrics_held(struct metrics *m)
+{
+	struct metrics_held h;
+
+	pthread_mutex_lock(&m->lock);
+	h = (struct metrics_held){ m->targets.n, m->counters.n, m->n_lines };
+	pthread_mutex_unlock(&m->lock);
+	return h;
+}
+
 /* Slots that are over go to the store; with all also those that are not. */
 void
 metrics_flush(struct arm_engine *en, bool all)
 {
 	struct metrics *m = en->metrics;
-	int64_t now = utc_now_us() / 1000000 - GRACE_S;
+	int64_t now_us = utc_now_us(), now = now_us / 1000000 - GRACE_S;
 	struct line *lines;
+	bool is_due;
+	size_t n;
 
 	pthread_mutex_lock(&m->lock);
 	for (struct gather *g = m->first; g; g = g->next)
 		for (int i = 0; i < GRAINS; i++)
 			if (all || now / grains[i].seconds > g->slot[i])
 				slot_close(m, g, i);
+	is_due = now_us / SWEEP_US != m->swept;
+	m->swept = now_us / SWEEP_US;
 	lines = TAKE(m->lines);
+	n = m->n_lines;
+	m->n_lines = 0;
 	m->last_line = &m->lines;
 	pthread_mutex_unlock(&m->lock);
-	if (lines)
-		store_write(en->cfg.store, lines_write, lines, NULL);
-	lines_free(lines);
+	if (lines && store_write(en->cfg.store, lines_write, lines, NULL) < 0)
+		lines_put_back(m, lines, n);
+	else
+		lines_free(lines);
+	if (is_due)
+		metrics_drop_idle(m, now_us);
 }
 
 void
@@ -227,6 +338,12 @@ metrics_destroy(struct metrics *m)
 			json_decref(g->series[i]);
 		free(g->target);
 		free(g);
+	}
+	while (m->first_counter) {
+		struct counter *k = m->first_counter;
+
+		m->first_counter = k->next;
+		free(k);
 	}
 	lines_free(m->lines);
 	map_fini(&m->targets);
