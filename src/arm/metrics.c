@@ -9,6 +9,7 @@
 enum {
 	GRAINS = 3,
 	MAX_POINTS = 3000,
+	MAX_ANSWER = 30000, /* points of all series together */
 	MAX_COUNTERS = 200000,
 	GRACE_S = 5,
 	MAX_DIMS = 2,
@@ -242,7 +243,7 @@ lines_put_back(struct metrics *m, struct line *lines, size_t n)
 		m->last_line = &last->next;
 	m->lines = lines;
 	m->n_lines += n;
-	while (m->n_lines > MAX_LINES) {
+	while (m->lines && m->n_lines > MAX_LINES) {
 		struct line *l = m->lines;
 
 		m->lines = l->next;
@@ -378,6 +379,7 @@ struct query {
 		const char *name, *value; /* value "*": a series for each */
 	} dims[MAX_DIMS];
 	size_t n_dims;
+	int64_t n_points; /* in the answer so far */
 };
 
 static const struct arm_type *
@@ -484,6 +486,10 @@ names_parse(struct ctx *c, const struct arm_type *t, struct query *q)
 					  "Failed to find metric configuration for metric: %.*s. "
 					  "Valid metrics: %s",
 					  (int)MIN(n, 80), p, buf_str(&all));
+		for (size_t i = 0; i < q->n_metrics; i++)
+			if (q->metrics[i] == m)
+				return arm_refuse(&c->error, 400, "BadRequest",
+						  "metricnames: %s is named twice.", m->name);
 		q->metrics[q->n_metrics++] = m;
 		p += n + (p[n] == ',');
 	}
@@ -704,7 +710,7 @@ point_json(const struct query *q, const struct arm_metric *m, int64_t slot, json
 
 static json_t *
 group_json(struct ctx *c, const struct query *q, const struct arm_metric *m, const char *group,
-	   json_t *slots)
+	   const json_t *group_by_series, json_t *slots)
 {
 	json_t *data = json_array(), *meta = json_array();
 	const char *part = group;
@@ -726,7 +732,7 @@ group_json(struct ctx *c, const struct query *q, const struct arm_metric *m, con
 		snprintf(key, sizeof(key), "%lld", (long long)(t / q->grain->seconds));
 		at = json_object_get(slots, key);
 		json_object_foreach(at, name, v) {
-			const char *g = group_of(c, q, m, name);
+			const char *g = json_string_value(json_object_get(group_by_series, name));
 
 			if (g && !strcmp(g, group))
 				sample_merge(sum, "all", json_integer_value(json_array_get(v, 0)),
@@ -744,24 +750,43 @@ group_json(struct ctx *c, const struct query *q, const struct arm_metric *m, con
 	return json_pack("{s:o, s:o}", "metadatavalues", meta, "data", data);
 }
 
+/* NULL: refused. */
 static json_t *
-metric_json(struct ctx *c, const struct query *q, const struct arm_metric *m, json_t *slots)
+metric_json(struct ctx *c, struct query *q, const struct arm_metric *m, json_t *slots)
 {
-	json_t *groups = json_object(), *series = json_array(), *at, *v;
+	json_t *groups = json_object(), *group_by_series = json_object(), *series, *at, *v;
 	const char *slot, *name;
 
 	if (!q->n_dims)
 		json_object_set_new(groups, "", json_true());
 	json_object_foreach(slots, slot, at)
 		json_object_foreach(at, name, v) {
-			const char *g = group_of(c, q, m, name);
+			const char *g;
 
+			if (json_object_get(group_by_series, name))
+				continue;
+			g = group_of(c, q, m, name);
+			json_object_set_new(group_by_series, name,
+					    g ? json_string(g) : json_null());
 			if (g)
 				json_object_set_new(groups, g, json_true());
 		}
+	q->n_points +=
+		(int64_t)json_object_size(groups) * ((q->to - q->from) / q->grain->seconds + 1);
+	if (q->n_points > MAX_ANSWER) {
+		json_decref(groups);
+		json_decref(group_by_series);
+		arm_refuse(&c->error, 400, "BadRequest",
+			   "The answer would have more than %d points. Ask for fewer metrics or "
+			   "dimensions, a shorter timespan or a longer interval than %s.",
+			   MAX_ANSWER, q->grain->name);
+		return NULL;
+	}
+	series = json_array();
 	json_object_foreach(groups, name, v)
-		json_array_append_new(series, group_json(c, q, m, name, slots));
+		json_array_append_new(series, group_json(c, q, m, name, group_by_series, slots));
 	json_decref(groups);
+	json_decref(group_by_series);
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:o}", "id",
 			 arena_printf(c->a, "%s/providers/Microsoft.Insights/metrics/%s",
 				      c->scope->shown, m->name),
@@ -804,9 +829,19 @@ list_run(struct ctx *c, struct arm_snapshot *s, const struct arm_type *t)
 	     span <= q.to / q.grain->seconds / STORE_METRIC_SLOTS; span++)
 		span_read(c, s, &q, span, slots);
 	gathered_read(c, &q, slots);
-	for (size_t i = 0; i < q.n_metrics; i++)
-		json_array_append_new(value, metric_json(c, &q, q.metrics[i], slots));
+	for (size_t i = 0; i < q.n_metrics && r == 0; i++) {
+		json_t *one = metric_json(c, &q, q.metrics[i], slots);
+
+		if (one)
+			json_array_append_new(value, one);
+		else
+			r = -EBADE;
+	}
 	json_decref(slots);
+	if (r < 0) {
+		json_decref(value);
+		return r;
+	}
 	c->resp.body = json_pack("{s:i, s:s, s:s, s:s, s:s, s:o}", "cost", 0, "timespan",
 				 arena_printf(c->a, "%s/%s", when(c, q.from), when(c, q.to)),
 				 "interval", q.grain->name, "namespace",

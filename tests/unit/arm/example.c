@@ -131,6 +131,11 @@ static const struct arm_action box_actions[] = {
 };
 
 static const struct arm_type *const box_children[] = { &lids, NULL };
+const struct arm_metric example_metrics[] = {
+	{ "BitsIn", "Bits in", "What goes in.", "BitsPerSecond", ARM_METRIC_RATE, { "Side", "Lid" } },
+	{ "Level", "Level", "How full it is.", "Percent", ARM_METRIC_STATE, { "Side", "Lid" } },
+	{ 0 },
+};
 static const struct arm_type boxes = {
 	.ns = "Example.Things",
 	.name = "boxes",
@@ -138,6 +143,7 @@ static const struct arm_type boxes = {
 	.props = box_props,
 	.children = box_children,
 	.actions = box_actions,
+	.metrics = example_metrics,
 	.plan = box_plan,
 	.compile = box_compile,
 	.view = box_view,

@@ -4,4 +4,5 @@
 #include "arm/type.h"
 
 extern const struct arm_provider example_provider;
-extern const struct arm_type example_toys; /* toy.c */
+extern const struct arm_metric example_metrics[]; /* of boxes */
+extern const struct arm_type example_toys;        /* toy.c */
