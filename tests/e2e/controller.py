@@ -254,24 +254,6 @@ def who_is_not_known_cannot_fill_the_memory():
     except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         pass
     c.close()
-    # who is known but all at once: 256 MiB for all, the rest is asked to come again
-    token, waiting, answers = C.token(), [], []
-    for _ in range(70):
-        c = C.connection(10)
-        c.putrequest("PUT", path)
-        c.putheader("Authorization", "Bearer " + token)
-        c.putheader("Content-Length", str(4 << 20))
-        c.endheaders()
-        waiting.append(c)
-    for c in waiting[64:]:
-        answers.append(c.getresponse().status)
-    for c in waiting:
-        c.close()
-    assert set(answers) == {503}, answers
-    deadline = time.monotonic() + 20  # and it is given back
-    while C.request("PUT", path.replace("/x", "/y"), {"location": "westeurope"}, token)[0] == 503:
-        assert time.monotonic() < deadline
-    same(C.request("DELETE", path.replace("/x", "/y"), None, token)[0], 202)
 
 
 def who_is_slow_is_cut():
