@@ -42,6 +42,7 @@ grants_add(struct store_tx *tx, struct rights *r, const char *who, struct err *e
 
 	if (bad < 0 || !n || r->n + n > MAX_GRANTS)
 		return bad;
+	who = arena_strdup(&r->arena, who); /* kept longer than the request that brought it */
 	all = NEW_ARRAY(&r->arena, struct grant, r->n + n);
 	if (r->n)
 		memcpy(all, r->grants, r->n * sizeof(*all));
