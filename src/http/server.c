@@ -915,7 +915,6 @@ call_admit(struct call *c)
 }
 
 /* Room is taken for what has come, not for what was announced. */
-
 static void
 body_add(struct call *c, const char *data, size_t n)
 {
